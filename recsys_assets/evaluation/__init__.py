@@ -1,0 +1,1 @@
+"""Full ranking, metrics, confidence intervals and slices: no Dagster, no files."""

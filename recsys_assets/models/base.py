@@ -1,0 +1,194 @@
+"""The recommender interface that every family implements, and what all families share.
+
+Fitting, ranking a block of queries, nearest items, saving and loading. A family's own method belongs
+in a module of its own; the numba kernels for ranking belong in `models/topk.py`; measuring belongs in
+`evaluation/`. No Dagster, no MLflow, no SQL.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from recsys_assets.errors import DataError, StorageError
+from recsys_assets.models.topk import complete_with_popular
+from recsys_assets.playlists import Bool, Catalog, Float32, Int32, PlaylistSet
+from recsys_assets.progress import Progress, silent
+
+FORMAT_VERSION = 1
+"""Raised whenever files that an older version saved cannot be loaded any more."""
+
+META_FILE = "model.json"
+ARRAYS_FILE = "arrays.npz"
+
+
+class Hyperparameters(BaseModel):
+    """Base of every family's hyperparameters: frozen, unknown fields refused.
+
+    Every field carries a description and its allowed range; both appear in the error message of a
+    candidates file that breaks them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Recommender(ABC):
+    """A model that continues playlists.
+
+    Subclasses implement `_fit`, `_rank`, `_arrays` and `_restore`; the public methods here give every
+    family the same guarantees.
+    """
+
+    family: ClassVar[str]
+    """Name of the family in `candidates.yaml`."""
+    parameters_type: ClassVar[type[Hyperparameters]] = Hyperparameters
+
+    def __init__(self, parameters: Hyperparameters | None = None) -> None:
+        self.parameters = self.parameters_type() if parameters is None else parameters
+        self.size = 0
+        self.popular: Int32 = np.empty(0, np.int32)
+
+    # --- what a family implements --------------------------------------------------------------
+    @abstractmethod
+    def _fit(self, train: PlaylistSet, catalog: Catalog, *, seed: int, progress: Progress) -> None:
+        """Learn from `train`; `self.size` and `self.popular` are set already."""
+
+    @abstractmethod
+    def _rank(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
+        """Rank a block of queries.
+
+        Returns items int32[n, k] and scores float32[n, k], best first, ties by the smaller index,
+        without the query's own items; rows that the model cannot fill end in `MISSING`.
+        """
+
+    @abstractmethod
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """Return everything that was learned, as named arrays."""
+
+    @abstractmethod
+    def _restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take back what `_arrays` returned."""
+
+    def known_items(self) -> Bool:
+        """bool[size]: the items that the model learned something of (by default: seen in training)."""
+        known = np.zeros(self.size, bool)
+        known[self.popular] = True
+        return known
+
+    # --- what every family gets ----------------------------------------------------------------
+    def fit(
+        self, train: PlaylistSet, catalog: Catalog, *, seed: int, progress: Progress = silent
+    ) -> Self:
+        """Learn from training playlists.
+
+        Parameters
+        ----------
+        train
+            Training playlists, at least one, with items in ``[0, len(catalog))``.
+        catalog
+            What is known of every item.
+        seed
+            The same seed and input give the same bits, whatever the number of threads, unless the
+            family's docstring says otherwise.
+
+        Raises
+        ------
+        DataError
+            If there is nothing to learn from.
+        """
+        if len(train.items) == 0:
+            raise DataError(
+                f"{self.family}: expected at least one training playlist with tracks, found "
+                f"{len(train)} playlists with none; check the splits and sample_percent"
+            )
+        self.size = len(catalog)
+        self.popular = items_by_popularity(train, self.size)
+        self._fit(train, catalog, seed=seed, progress=progress)
+        return self
+
+    def recommend(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
+        """Continue a block of playlists.
+
+        Every query, cold or empty ones included, gets `k` distinct items that are not in it. Where
+        the family has no opinion, popular items follow, with scores below every score of its own.
+
+        Parameters
+        ----------
+        queries
+            Playlists whose items are indices or `MISSING` (an item that the catalogue lacks).
+        k
+            Number of items wanted, at least 1.
+
+        Returns
+        -------
+        items : int32[n, k]
+            `MISSING` only where the training catalogue has fewer than `k` items beyond the query.
+        scores : float32[n, k]
+            Falling within each row; ``-inf`` beside `MISSING`. Comparable within a row only.
+        """
+        if k < 1:
+            raise ValueError(f"k must be at least 1, got {k}")
+        items, scores = self._rank(queries, k)
+        complete_with_popular(items, scores, queries.offsets, queries.items, self.popular)
+        return items, scores
+
+    def similar(self, items: Int32, k: int) -> tuple[Int32, Float32]:
+        """Nearest items of each of `items`: what the model would play after that item alone.
+
+        Returns
+        -------
+        neighbours : int32[len(items), k]
+        scores : float32[len(items), k]
+        """
+        singles = PlaylistSet(np.arange(len(items) + 1, dtype=np.int64), items.astype(np.int32))
+        return self.recommend(singles, k)
+
+    # --- files ---------------------------------------------------------------------------------
+    def save(self, folder: Path) -> None:
+        """Write the model into `folder` (made if needed) as JSON and plain arrays; no pickle."""
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {"popular": self.popular, **self._arrays()}
+        np.savez(folder / ARRAYS_FILE, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+        meta = {
+            "format_version": FORMAT_VERSION,
+            "family": self.family,
+            "parameters": self.parameters.model_dump(mode="json"),
+            "size": self.size,
+        }
+        (folder / META_FILE).write_text(json.dumps(meta, indent=2, sort_keys=True) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path, meta: dict[str, Any]) -> Self:
+        """Read a model of this family from `folder`; use `models.registry.load_recommender`."""
+        if meta["format_version"] != FORMAT_VERSION:
+            raise StorageError(
+                f"{folder / META_FILE}: model format {meta['format_version']}, expected "
+                f"{FORMAT_VERSION}; train the model again with this version of recsys_assets"
+            )
+        model = cls(cls.parameters_type.model_validate(meta["parameters"]))
+        model.size = int(meta["size"])
+        with np.load(folder / ARRAYS_FILE, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        model.popular = arrays.pop("popular")
+        model._restore(arrays)
+        return model
+
+
+def items_by_popularity(playlists: PlaylistSet, size: int) -> Int32:
+    """Return the items that occur in `playlists`, most frequent first, ties by index.
+
+    Frequency is the number of playlists that hold the item, so that one playlist repeating a track
+    does not make it popular.
+
+    Returns
+    -------
+    int32[m], m <= size
+    """
+    owner = np.repeat(np.arange(len(playlists), dtype=np.int64), playlists.lengths)
+    pairs = np.unique(owner * size + playlists.items)
+    counts = np.bincount(pairs % size, minlength=size)
+    order = np.argsort(-counts, kind="stable").astype(np.int32)
+    return order[: int(np.count_nonzero(counts))]

@@ -1,0 +1,1 @@
+"""Catalogues, sequences and splits: SQL and functions without Dagster."""

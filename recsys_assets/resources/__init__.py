@@ -1,0 +1,1 @@
+"""Dagster resources: DuckDB storage, MLflow tracking, the run lock."""

@@ -1,0 +1,1 @@
+"""The MLflow pyfunc model, and what answers requests."""

@@ -1,0 +1,1 @@
+"""Nearest items of every item, and the files that serving stacks load."""
