@@ -6,6 +6,11 @@ typo is an ImportError. No types, no SQL and no logic.
 
 from typing import Final
 
+# --- the files found (raw_playlists) -----------------------------------------------------------
+FORMAT: Final = "format"
+BYTES: Final = "bytes"
+CONTENT_HASH: Final = "content_hash"
+
 # --- the common relation of every source (cleaned_playlists) -----------------------------------
 PLAYLIST_ID: Final = "playlist_id"
 POSITION: Final = "position"
@@ -82,6 +87,8 @@ VALUE: Final = "value"
 LOW: Final = "low"
 HIGH: Final = "high"
 DATA_VERSION: Final = "data_version"
+SLICE: Final = "slice"
+PLACE: Final = "place"
 
 # --- similarity files --------------------------------------------------------------------------
 ITEM: Final = "item"

@@ -1,0 +1,133 @@
+"""Assets of the group delivery: similarity files for serving stacks.
+
+Both come from the champion, whatever the last refresh decided, so that what is served is what is
+registered. Finding neighbours and writing files belong in `similarity/`.
+"""
+
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+
+from recsys_assets import columns as c
+from recsys_assets.assets.common import (
+    DELIVERY,
+    DOMAIN_TAGS,
+    FRESHNESS,
+    OWNERS,
+    Stopwatch,
+    file_metadata,
+    user_errors,
+)
+from recsys_assets.assets.selection import champion_folder
+from recsys_assets.code_version import code_version
+from recsys_assets.models.base import Recommender
+from recsys_assets.models.registry import build
+from recsys_assets.playlists import Catalog
+from recsys_assets.preparation.catalog import artists_as_catalog
+from recsys_assets.preparation.queries import markdown_table, read_head
+from recsys_assets.preparation.sequences import artist_playlists
+from recsys_assets.serving.bundle import Bundle
+from recsys_assets.settings import Settings
+from recsys_assets.similarity.files import parquet_path, write_similarity
+from recsys_assets.similarity.nearest import nearest_items
+
+TRACKS_FILE, ARTISTS_FILE = "tracks.txt", "artists.txt"
+
+
+def tracks_file(settings: Settings) -> Path:
+    """Return the text file of track neighbours."""
+    return settings.similarity / TRACKS_FILE
+
+
+def artists_file(settings: Settings) -> Path:
+    """Return the text file of artist neighbours."""
+    return settings.similarity / ARTISTS_FILE
+
+
+_SHARED = {
+    "group_name": DELIVERY,
+    "owners": OWNERS,
+    "tags": DOMAIN_TAGS,
+    "kinds": {"file", "parquet"},
+    "code_version": code_version("similarity", "assets/delivery.py"),
+    "freshness_policy": FRESHNESS,
+}
+
+
+@dg.asset(name=c.TRACK_SIMILARITY, deps=[c.BEST_MODEL], **_SHARED)
+def track_similarity(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult[None]:
+    """The nearest tracks of every track that the champion was trained on.
+
+    `similarity/tracks.txt` holds one line per track, `key neighbour1 neighbour2 …`, nearest first,
+    sorted by key; ids with white space are percent-encoded. The parquet beside it has columns item,
+    rank, neighbour, score and names.
+    """
+    with user_errors():
+        bundle = Bundle.load(champion_folder(settings))
+        return _deliver(
+            context, bundle.model, bundle.catalog, tracks_file(settings), settings.neighbours
+        )
+
+
+@dg.asset(
+    name=c.ARTIST_SIMILARITY,
+    deps=[c.BEST_MODEL],
+    ins={
+        c.TRAIN_PLAYLISTS: dg.AssetIn(metadata={"columns": [c.ARTIST_SEQUENCE]}),
+        c.VALIDATION_PLAYLISTS: dg.AssetIn(metadata={"columns": [c.ARTIST_SEQUENCE]}),
+        c.ARTIST_CATALOG: dg.AssetIn(metadata={"columns": [c.ARTIST_ID, c.ARTIST_NAME]}),
+    },
+    **_SHARED,
+)
+def artist_similarity(
+    context: dg.AssetExecutionContext,
+    train_playlists: pa.Table,
+    validation_playlists: pa.Table,
+    artist_catalog: pa.Table,
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult[None]:
+    """The nearest artists of every artist, in the same format as the tracks.
+
+    The champion's family and hyperparameters, fitted on the playlists' artist sequences (train +
+    validation; a run of one artist counts once).
+    """
+    with user_errors():
+        champion = Bundle.load(champion_folder(settings)).model
+        catalog = artists_as_catalog(artist_catalog)
+        playlists = artist_playlists(train_playlists).concat(artist_playlists(validation_playlists))
+        model = build(champion.family, champion.parameters.model_dump()).fit(
+            playlists, catalog, seed=settings.seed, progress=context.log.info
+        )
+        return _deliver(context, model, catalog, artists_file(settings), settings.neighbours)
+
+
+def _deliver(
+    context: dg.AssetExecutionContext,
+    model: Recommender,
+    catalog: Catalog,
+    path: Path,
+    neighbours: int,
+) -> dg.MaterializeResult[None]:
+    """Find the neighbours of every item seen in training and write both files."""
+    watch = Stopwatch()
+    items = np.sort(model.popular)
+    nearest, scores = nearest_items(model, items, neighbours, progress=context.log.info)
+    write_similarity(path, items, nearest, scores, catalog)
+    return dg.MaterializeResult(
+        metadata={
+            **file_metadata(path),
+            "parquet": dg.MetadataValue.path(str(parquet_path(path))),
+            "dagster/row_count": len(items) * neighbours,
+            "items": len(items),
+            "neighbours": neighbours,
+            "preview": dg.MetadataValue.md(markdown_table(read_head(parquet_path(path)))),
+            "seconds": watch.seconds,
+        }
+    )
+
+
+ASSETS = [track_similarity, artist_similarity]

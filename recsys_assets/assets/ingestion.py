@@ -1,0 +1,168 @@
+"""Assets of the group ingestion: the files found, the rows taken, the rows not taken.
+
+Reading and cleaning belong in `sources/`; this module hands over settings, stores the manifest and
+reports counts. The parquet files are written by the reader itself, aside and moved into place.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+
+from recsys_assets import columns as c
+from recsys_assets.assets.common import (
+    DOMAIN_TAGS,
+    DUCKDB_WRITER,
+    INGESTION,
+    OWNERS,
+    Stopwatch,
+    file_metadata,
+    user_errors,
+)
+from recsys_assets.assets.tables import TABLES
+from recsys_assets.code_version import code_version
+from recsys_assets.files import write_json
+from recsys_assets.preparation.queries import markdown_table, read_head
+from recsys_assets.settings import Settings
+from recsys_assets.sources.demo import write_demo
+from recsys_assets.sources.ingest import IngestOptions, ingest
+from recsys_assets.sources.manifest import RawManifest, scan_raw
+
+REPORT_FILE = "ingestion.json"
+
+
+def cleaned_file(settings: Settings) -> Path:
+    """Return where the cleaned playlists are."""
+    return settings.cleaned / f"{c.CLEANED_PLAYLISTS}.parquet"
+
+
+def rejected_file(settings: Settings) -> Path:
+    """Return where the rejected rows are."""
+    return settings.cleaned / f"{c.REJECTED_ROWS}.parquet"
+
+
+def report_file(settings: Settings) -> Path:
+    """Return where the ingestion's own counts are."""
+    return settings.cleaned / REPORT_FILE
+
+
+def ingest_options(settings: Settings) -> IngestOptions:
+    """Return what of the settings concerns reading and cleaning."""
+    return IngestOptions(
+        session_gap_minutes=settings.session_gap_minutes,
+        truncated_json=settings.truncated_json,
+        max_rejected_share=settings.max_rejected_share,
+        min_playlist_tracks=settings.min_playlist_tracks,
+        top_artists=settings.top_artists,
+        min_artist_mentions=settings.min_artist_mentions,
+    )
+
+
+@dg.asset(
+    name=c.RAW_PLAYLISTS,
+    group_name=INGESTION,
+    owners=OWNERS,
+    tags=DOMAIN_TAGS,
+    kinds={"file", "duckdb"},
+    code_version=code_version("sources"),
+    pool=DUCKDB_WRITER,
+)
+def raw_playlists(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+) -> dg.Output[pa.Table]:
+    """The manifest of raw files: each one's recognised format, size and content hash.
+
+    Formats are recognised by content: #nowplaying CSV, Million Playlist Dataset JSON, listening
+    events CSV, or interactions (parquet or CSV); as files, folders, `.zip` or `.gz`. The data
+    version changes only when the files' content does. Without a raw path the embedded demo data is
+    written and used.
+    """
+    with user_errors():
+        if settings.raw is None:
+            write_demo(settings.raw_or_demo, seed=settings.seed)
+        manifest = scan_raw(settings.raw_or_demo, progress=context.log.info)
+    table = manifest.to_arrow()
+    return dg.Output(
+        table,
+        data_version=dg.DataVersion(manifest.data_version),
+        metadata={
+            "raw": dg.MetadataValue.path(str(settings.raw_or_demo)),
+            "format": manifest.format,
+            "files": len(manifest.files),
+            "bytes": sum(file.bytes for file in manifest.files),
+        },
+    )
+
+
+@dg.multi_asset(
+    name="ingest_playlists",
+    group_name=INGESTION,
+    specs=[
+        dg.AssetSpec(
+            c.CLEANED_PLAYLISTS,
+            deps=[c.RAW_PLAYLISTS],
+            description=(
+                "One row per playlist and position: the common relation of every source format.\n\n"
+                "A missing artist stays missing: such a track is known by its title within its "
+                "playlist only, so that unrelated songs of one title never merge. In the "
+                "#nowplaying format two playlists of the same name by one user merge, since "
+                "nothing tells them apart."
+            ),
+            owners=OWNERS,
+            tags=DOMAIN_TAGS,
+            kinds={"duckdb", "parquet"},
+            metadata=TABLES[c.CLEANED_PLAYLISTS].metadata(),
+            code_version=code_version("sources", "columns.py"),
+        ),
+        dg.AssetSpec(
+            c.REJECTED_ROWS,
+            deps=[c.RAW_PLAYLISTS],
+            description=(
+                "Every row or file that was not taken, with its place, the reason and its raw "
+                "text. Rows of kind 'defect' count towards the limit on rejected rows; rows of "
+                "kind 'filter' were left out by a setting."
+            ),
+            owners=OWNERS,
+            tags=DOMAIN_TAGS,
+            kinds={"duckdb", "parquet"},
+            metadata=TABLES[c.REJECTED_ROWS].metadata(),
+            code_version=code_version("sources", "columns.py"),
+        ),
+    ],
+)
+def ingested_playlists(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Read the raw files once and write what was taken and what was not."""
+    watch = Stopwatch()
+    with user_errors():
+        manifest: RawManifest = scan_raw(settings.raw_or_demo, progress=context.log.info)
+        report = ingest(
+            manifest,
+            options=ingest_options(settings),
+            cleaned_path=cleaned_file(settings),
+            rejected_path=rejected_file(settings),
+            scratch=settings.scratch,
+            memory_limit=settings.memory_limit,
+            threads=settings.threads,
+            progress=context.log.info,
+        )
+    write_json(report_file(settings), report.to_json())
+    common = {"seconds": watch.seconds, "rows_read": report.rows_read}
+    for asset, path, rows in (
+        (c.CLEANED_PLAYLISTS, cleaned_file(settings), report.rows_cleaned),
+        (c.REJECTED_ROWS, rejected_file(settings), report.rows_rejected),
+    ):
+        yield dg.MaterializeResult(
+            asset_key=asset,
+            metadata={
+                **common,
+                **file_metadata(path),
+                "dagster/row_count": rows,
+                "preview": dg.MetadataValue.md(markdown_table(read_head(path))),
+            },
+        )
+
+
+ASSETS = [raw_playlists, ingested_playlists]

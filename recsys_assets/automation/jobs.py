@@ -1,0 +1,43 @@
+"""Jobs: what a person or a schedule asks for by name.
+
+Which assets each job materialises, and with which executor. When they run belongs in
+`automation/schedules.py` and `automation/sensors.py`.
+"""
+
+import dagster as dg
+
+from recsys_assets.assets.common import CANDIDATES, INGESTION, PREPARATION, SELECTION
+
+REFRESH, PREPARE, TRAIN_AND_SELECT = "refresh", "prepare", "train_and_select"
+
+# One process by default; the launchpad may choose `multiprocess` instead.
+_EXECUTION = {"execution": {"config": {"in_process": {}}}}
+
+
+def build_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
+    """Return the jobs of the code location."""
+    return [
+        _job(REFRESH, dg.AssetSelection.all(), "Everything: raw files to similarity files."),
+        _job(
+            PREPARE,
+            dg.AssetSelection.groups(INGESTION, PREPARATION),
+            "Raw files to train, validation and test.",
+        ),
+        _job(
+            TRAIN_AND_SELECT,
+            dg.AssetSelection.groups(CANDIDATES, SELECTION),
+            "All candidates on the splits that are there, the leaderboard and the best model.",
+        ),
+    ]
+
+
+def _job(
+    name: str, selection: dg.AssetSelection, description: str
+) -> dg.UnresolvedAssetJobDefinition:
+    return dg.define_asset_job(
+        name,
+        selection=selection,
+        description=description,
+        executor_def=dg.multi_or_in_process_executor,
+        config=_EXECUTION,
+    )

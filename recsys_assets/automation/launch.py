@@ -1,0 +1,193 @@
+"""Launching a whole refresh from the command line: set-up, run, summary, exit status.
+
+The same job that the UI launches, in this process, on the same Dagster instance. What a refresh does
+belongs in `assets/`; what the summary says in `reports/summary.py`.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster import DagsterEventType, DagsterInstance
+
+from recsys_assets.assets.candidates import candidate_folder
+from recsys_assets.assets.delivery import artists_file, tracks_file
+from recsys_assets.assets.ingestion import cleaned_file, rejected_file, report_file
+from recsys_assets.assets.selection import champion_folder, registration_file
+from recsys_assets.automation.jobs import REFRESH
+from recsys_assets.automation.sensors import last_materialised_version
+from recsys_assets.automation.terminal import TERMINAL
+from recsys_assets.code_version import code_version
+from recsys_assets.definitions import build_defs, build_tracking
+from recsys_assets.errors import UserError
+from recsys_assets.files import read_json, write_json
+from recsys_assets.grid import load_grid
+from recsys_assets.progress import Progress
+from recsys_assets.reports.summary import summarise
+from recsys_assets.resources.run_lock import wait_until_free
+from recsys_assets.settings import Settings
+from recsys_assets.similarity.files import parquet_path
+from recsys_assets.sources.manifest import scan_raw
+from recsys_assets.training import combine
+
+STATE_FILE = "last_refresh.json"
+INSTANCE_FILE = Path(__file__).parent.parent / "dagster.yaml"
+
+
+class RefreshError(UserError):
+    """A refresh in which an asset or a blocking check failed; says which and why."""
+
+
+def set_up(settings: Settings, *, progress: Progress) -> None:
+    """Prepare Dagster's instance and the MLflow store, once, before anything runs side by side.
+
+    Two first-ever processes on one fresh instance folder broke Dagster's SQLite for good.
+    """
+    settings.dagster.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(INSTANCE_FILE, settings.dagster / "dagster.yaml")
+    with DagsterInstance.from_config(str(settings.dagster)) as instance:
+        instance.get_runs_count()
+        instance.event_log_storage.get_concurrency_keys()
+        instance.all_instigator_state()
+    build_tracking(settings).prepare()
+    progress(f"Dagster's instance is ready in {settings.dagster}")
+    progress(f"MLflow's store is ready: {settings.mlflow_uri}")
+
+
+def refresh(settings: Settings, *, force: bool, progress: Progress) -> None:
+    """Run the job `refresh` in this process, unless nothing changed, and print the summary.
+
+    Raises
+    ------
+    RefreshError
+        If an asset or a blocking check failed.
+    """
+    if not (settings.dagster / "dagster.yaml").exists():
+        set_up(settings, progress=progress)
+    wait_until_free(settings.home / "locks", progress=progress)
+    state = settings.home / STATE_FILE
+    with DagsterInstance.from_config(str(settings.dagster)) as instance:
+        if not force and state.exists() and read_json(state) == _state(settings):
+            progress("up to date: raw files, code, grid and settings are those of the last refresh")
+            progress(summary(settings, {}))
+            return
+        state.unlink(missing_ok=True)
+        result = (
+            build_defs(settings)
+            .resolve_job_def(REFRESH)
+            .execute_in_process(
+                instance=instance,
+                raise_on_error=False,
+                run_config={"loggers": {TERMINAL: {"config": {}}}},
+            )
+        )
+        if not result.success:
+            raise RefreshError("\n".join(_failures(result)))
+        finished = {**_state(settings), "raw": last_materialised_version(instance)}
+        write_json(state, finished)
+        progress(summary(settings, _seconds_per_asset(result)))
+
+
+def _state(settings: Settings) -> dict[str, Any]:
+    """Return everything that decides what a refresh makes."""
+    raw = None
+    if settings.raw is not None or settings.raw_or_demo.exists():
+        raw = scan_raw(settings.raw_or_demo).data_version
+    grid = [
+        (spec.name, spec.family, spec.parameters.model_dump(mode="json"))
+        for spec in load_grid(settings.candidates)
+    ]
+    return {
+        "raw": raw,
+        "code": code_version("."),
+        "grid": combine(grid),
+        "settings": combine(settings.model_dump(mode="json")),
+    }
+
+
+def summary(settings: Settings, seconds_per_asset: dict[str, float]) -> str:
+    """Return the summary of what the home folder holds."""
+    return summarise(
+        settings,
+        report=read_json(report_file(settings)),
+        candidate_folders=[
+            candidate_folder(settings, spec.name) for spec in load_grid(settings.candidates)
+        ],
+        registration=read_json(registration_file(settings)),
+        paths=[
+            settings.database,
+            cleaned_file(settings),
+            rejected_file(settings),
+            champion_folder(settings),
+            *(
+                path
+                for text in (tracks_file(settings), artists_file(settings))
+                for path in (text, parquet_path(text))
+            ),
+        ],
+        seconds_per_asset=seconds_per_asset,
+    )
+
+
+def _seconds_per_asset(result: dg.ExecuteInProcessResult) -> dict[str, float]:
+    """Return wall seconds per step, in the order in which they finished; checks are summed up."""
+    events = result.all_events
+    checks = {
+        event.step_key
+        for event in events
+        if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION
+    }
+    seconds: dict[str, float] = {}
+    for event in events:
+        if event.is_step_success and event.step_key is not None:
+            name = "(all checks)" if event.step_key in checks else event.step_key.replace("__", "/")
+            spent = event.step_success_data.duration_ms / 1000
+            seconds[name] = seconds.get(name, 0.0) + spent
+    return seconds
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    """Return one text per failed asset or check; a traceback only for a defect of ours."""
+    for event in result.all_events:
+        if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
+            judged = event.asset_check_evaluation_data
+            if not judged.passed:
+                figures = ", ".join(f"{k} = {v.value}" for k, v in judged.metadata.items())
+                yield (
+                    f"check {judged.check_name} on {judged.asset_key.to_user_string()} failed: "
+                    f"{judged.description or ''} ({figures})"
+                )
+        elif event.is_step_failure:
+            yield from _failure(event)
+
+
+def _failure(event: dg.DagsterEvent) -> Iterator[str]:
+    data = event.step_failure_data
+    name = (event.step_key or "").replace("__", "/")
+    if data.user_failure_data is not None:
+        yield f"{name} failed: {data.user_failure_data.description}"
+        return
+    error = data.error
+    while error is not None and error.cause is not None and error.cls_name not in _USER_ERRORS:
+        error = error.cause
+    if error is None or error.cls_name == "DagsterAssetCheckFailedError":
+        return  # the check's own evaluation says more
+    if error.cls_name in _USER_ERRORS:
+        yield f"{name} failed: {error.message.partition(': ')[2].strip()}"
+    else:
+        yield f"{name} failed with an error that is not the data's:\n{data.error.to_string()}"
+
+
+def _user_error_names() -> frozenset[str]:
+    found, queue = set(), [UserError]
+    while queue:
+        one = queue.pop()
+        found.add(one.__name__)
+        queue.extend(one.__subclasses__())
+    return frozenset(found)
+
+
+_USER_ERRORS = _user_error_names()

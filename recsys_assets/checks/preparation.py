@@ -1,0 +1,127 @@
+"""Checks of preparation: keys, sequence lengths, and the split.
+
+Each is one query against the stored tables; the numbers that it judges are its metadata.
+"""
+
+import dagster as dg
+
+from recsys_assets import columns as c
+from recsys_assets.preparation.split import (
+    MIN_TRACKS,
+    TEST_PERCENT,
+    TRAIN_PERCENT,
+    VALIDATION_PERCENT,
+)
+from recsys_assets.resources.database import DuckDBReader
+
+KEYS = {
+    c.ARTIST_CATALOG: (c.ARTIST_INDEX, c.ARTIST_ID),
+    c.TRACK_CATALOG: (c.TRACK_INDEX, c.TRACK_ID),
+    c.PLAYLIST_SEQUENCES: (c.PLAYLIST_ID,),
+}
+STANDARD_DEVIATIONS = 5.0
+"""How far the share of a side may be from its aim: further happens once in a million splits."""
+
+
+def _keys_check(table: str, keys: tuple[str, ...]) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=table,
+        name="keys_are_unique_and_not_null",
+        blocking=True,
+        description=f"{' and '.join(keys)}: no nulls and no duplicates.",
+    )
+    def keys_are_unique_and_not_null(database: DuckDBReader) -> dg.AssetCheckResult:
+        counts = ", ".join(
+            f"count(*) - count({key}) AS {key}_nulls, "
+            f"count({key}) - count(DISTINCT {key}) AS {key}_duplicates"
+            for key in keys
+        )
+        found = database.query(f"SELECT {counts} FROM {table}").to_pylist()[0]
+        return dg.AssetCheckResult(passed=not any(found.values()), metadata=found)
+
+    return keys_are_unique_and_not_null
+
+
+@dg.asset_check(asset=c.PLAYLIST_SEQUENCES, name="sequence_lengths", blocking=True)
+def sequence_lengths(database: DuckDBReader) -> dg.AssetCheckResult:
+    """Every playlist has three or more tracks, as many artists, and says so in track_count."""
+    found = database.query(
+        f"""
+        SELECT count(*) AS playlists, coalesce(min(len({c.TRACK_SEQUENCE})), 0) AS shortest,
+            coalesce(max(len({c.TRACK_SEQUENCE})), 0) AS longest,
+            count(*) FILTER (len({c.TRACK_SEQUENCE}) <> len({c.ARTIST_SEQUENCE})
+                OR len({c.TRACK_SEQUENCE}) <> {c.TRACK_COUNT}) AS inconsistent
+        FROM {c.PLAYLIST_SEQUENCES}
+        """
+    ).to_pylist()[0]
+    return dg.AssetCheckResult(
+        passed=found["playlists"] > 0
+        and found["shortest"] >= MIN_TRACKS
+        and found["inconsistent"] == 0,
+        metadata=found,
+        description=(
+            f"No playlist has {MIN_TRACKS} or more tracks: nothing can be learned from this input."
+            if found["playlists"] == 0
+            else None
+        ),
+    )
+
+
+@dg.asset_check(
+    asset=c.VALIDATION_PLAYLISTS,  # a blocking check holds up what depends on its asset
+    additional_deps=[c.TRAIN_PLAYLISTS, c.TEST_PLAYLISTS, c.PLAYLIST_SEQUENCES],
+    name="splits_are_disjoint_and_complete",
+    blocking=True,
+)
+def splits_are_disjoint_and_complete(database: DuckDBReader) -> dg.AssetCheckResult:
+    """Every playlist is in exactly one of train, validation and test."""
+    found = database.query(
+        f"""
+        WITH sides AS (
+            SELECT {c.PLAYLIST_ID} FROM {c.TRAIN_PLAYLISTS}
+            UNION ALL SELECT {c.PLAYLIST_ID} FROM {c.VALIDATION_PLAYLISTS}
+            UNION ALL SELECT {c.PLAYLIST_ID} FROM {c.TEST_PLAYLISTS}
+        )
+        SELECT
+            (SELECT count(*) - count(DISTINCT {c.PLAYLIST_ID}) FROM sides) AS in_two_sides,
+            (SELECT count(*) FROM {c.PLAYLIST_SEQUENCES} ANTI JOIN sides
+                USING ({c.PLAYLIST_ID})) AS in_no_side,
+            (SELECT count(*) FROM sides ANTI JOIN {c.PLAYLIST_SEQUENCES}
+                USING ({c.PLAYLIST_ID})) AS unknown
+        """
+    ).to_pylist()[0]
+    return dg.AssetCheckResult(passed=not any(found.values()), metadata=found)
+
+
+@dg.asset_check(
+    asset=c.VALIDATION_PLAYLISTS,
+    additional_deps=[c.TRAIN_PLAYLISTS, c.TEST_PLAYLISTS],
+    name="split_shares",
+)
+def split_shares(database: DuckDBReader) -> dg.AssetCheckResult:
+    """The shares are near 70 / 20 / 10 %: within five standard deviations of a fair draw."""
+    aims = {
+        c.TRAIN_PLAYLISTS: TRAIN_PERCENT / 100,
+        c.VALIDATION_PLAYLISTS: VALIDATION_PERCENT / 100,
+        c.TEST_PLAYLISTS: TEST_PERCENT / 100,
+    }
+    counts = {table: database.scalar(f"SELECT count(*) FROM {table}") for table in aims}
+    total = sum(counts.values())
+    passed = total > 0 and all(
+        abs(counts[table] - aim * total)
+        <= STANDARD_DEVIATIONS * (total * aim * (1 - aim)) ** 0.5
+        for table, aim in aims.items()
+    )
+    return dg.AssetCheckResult(
+        passed=passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={**counts, **{f"{t}_share": n / max(total, 1) for t, n in counts.items()}},
+    )
+
+
+CHECKS = [
+    *(_keys_check(table, keys) for table, keys in KEYS.items()),
+    sequence_lengths,
+    splits_are_disjoint_and_complete,
+    split_shares,
+]

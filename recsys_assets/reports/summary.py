@@ -1,0 +1,109 @@
+"""The text that ends a run: what was read, how the candidates did, what was registered, where it is.
+
+Everything is read back from what the run stored, so the summary cannot say what the files do not. The
+launcher adds what only the run knows (seconds per asset).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from recsys_assets import columns as c
+from recsys_assets.evaluation.leaderboard import order_candidates
+from recsys_assets.evaluation.metrics import COLD_TARGET_SHARE, HIT_RATE_10, HIT_RATE_100, MRR_20
+from recsys_assets.evaluation.records import CandidateRecord
+from recsys_assets.reports.tables import candidate_rows, text_table
+from recsys_assets.settings import Settings
+
+TESTED = {HIT_RATE_100: "hit rate @100", HIT_RATE_10: "hit rate @10", MRR_20: "MRR@20"}
+MOST_REASONS = 6
+
+
+def summarise(
+    settings: Settings,
+    *,
+    report: Mapping[str, Any],
+    candidate_folders: Sequence[Path],
+    registration: Mapping[str, Any],
+    paths: Sequence[Path],
+    seconds_per_asset: Mapping[str, float],
+) -> str:
+    """Return the summary of a finished refresh as text of several lines."""
+    records = order_candidates([CandidateRecord.load(folder) for folder in candidate_folders])
+    parts = [
+        _rows(report),
+        _tables(settings.database),
+        "Candidates on validation (95 % bootstrap intervals)\n"
+        + _indent(text_table(candidate_rows(records)))
+        + f"\n  targets that training never saw, each counted as a miss: "
+        f"{100 * records[0].value(COLD_TARGET_SHARE).value:.1f} %",
+        _registered(settings, registration),
+        "Written\n" + _indent("\n".join(str(path) for path in paths)),
+        _seconds(seconds_per_asset),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _rows(report: Mapping[str, Any]) -> str:
+    lines = [
+        f"Rows      {report['rows_read']:>12,} read",
+        f"          {report['rows_cleaned']:>12,} cleaned",
+        f"          {report['rows_rejected']:>12,} rejected",
+    ]
+    reasons = sorted(report["rejected_by_reason"].items(), key=lambda one: (-one[1], one[0]))
+    lines += [f"          {count:>12,}   {reason}" for reason, count in reasons[:MOST_REASONS]]
+    if len(reasons) > MOST_REASONS:
+        rest = sum(count for _, count in reasons[MOST_REASONS:])
+        lines.append(f"          {rest:>12,}   {len(reasons) - MOST_REASONS} other reasons")
+    return "\n".join(lines)
+
+
+def _tables(database: Path) -> str:
+    counted = {
+        "playlists of 3 or more tracks": c.PLAYLIST_SEQUENCES,
+        "  train": c.TRAIN_PLAYLISTS,
+        "  validation": c.VALIDATION_PLAYLISTS,
+        "  test": c.TEST_PLAYLISTS,
+        "tracks": c.TRACK_CATALOG,
+        "artists": c.ARTIST_CATALOG,
+    }
+    with duckdb.connect(str(database), read_only=True) as connection:
+        rows = {
+            title: connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]
+            for title, table in counted.items()
+        }
+    return "Data\n" + "\n".join(f"          {count:>12,} {title}" for title, count in rows.items())
+
+
+def _registered(settings: Settings, registration: Mapping[str, Any]) -> str:
+    metrics = registration["metrics"]
+    tested = ", ".join(
+        f"{title} {100 * metrics[name]:.1f} % "
+        f"({100 * metrics[name + '_low']:.1f} to {100 * metrics[name + '_high']:.1f})"
+        for name, title in TESTED.items()
+    )
+    aliases = ", ".join(f"@{alias}" for alias in registration["aliases"]) or "no alias"
+    return (
+        f"Best      {registration['candidate']}, refitted on train + validation\n"
+        f"  on test {tested}\n"
+        f"  {registration['reason']}\n"
+        f"Registry  {settings.registered_model} version {registration['version']}, {aliases}, in "
+        f"{settings.mlflow_uri}"
+    )
+
+
+def _seconds(seconds_per_asset: Mapping[str, float]) -> str:
+    if not seconds_per_asset:
+        return ""
+    longest = max(map(len, seconds_per_asset))
+    lines = [f"  {name.ljust(longest)} {spent:8.1f}" for name, spent in seconds_per_asset.items()]
+    total = sum(seconds_per_asset.values())
+    return "\n".join(["Seconds per asset", *lines, f"  {'all'.ljust(longest)} {total:8.1f}"])
+
+
+def _indent(text: str) -> str:
+    return "\n".join("  " + line for line in text.splitlines())
+

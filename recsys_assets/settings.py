@@ -1,0 +1,206 @@
+"""Settings: the one place that reads the environment.
+
+A frozen object with a documented field for everything that a user may choose, and the paths derived
+from it. Nothing else in the package calls `os.environ`; tests and `build_defs` pass a `Settings` of
+their own. Hyperparameters do not belong here but in `candidates.yaml`.
+"""
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from recsys_assets.errors import SettingsError
+
+ENVIRONMENT_PREFIX = "RECSYS_"
+MLFLOW_TRACKING_URI = "MLFLOW_TRACKING_URI"
+
+
+class Settings(BaseModel):
+    """Everything that a user may set; each field is the environment variable RECSYS_<FIELD>."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    home: Path = Field(
+        default=Path("var"),
+        description="Folder of all state: DuckDB, parquet, models, MLflow, Dagster's storage.",
+    )
+    raw: Path | None = Field(
+        default=None,
+        description="Raw file or folder; without it the embedded demo data is written and used.",
+    )
+    candidates: Path | None = Field(
+        default=None, description="Grid of candidates; without it the one shipped in the package."
+    )
+    sample_percent: float = Field(
+        default=100.0,
+        gt=0,
+        le=100,
+        description="Development: the share of playlists to use, chosen by hash, in percent.",
+    )
+    seed: int = Field(default=42, ge=0, description="Seed of everything random.")
+    split_salt: str = Field(
+        default="recsys_assets",
+        min_length=1,
+        description="Salt of the hash that puts a playlist into train, validation or test.",
+    )
+    session_gap_minutes: float = Field(
+        default=30.0, gt=0, description="Listening events: a longer gap starts a new session."
+    )
+    truncated_json: Literal["reject_file", "keep_whole_playlists"] = Field(
+        default="reject_file",
+        description="A JSON slice that is cut off: reject it whole, or take its whole playlists.",
+    )
+    max_rejected_share: float = Field(
+        default=0.05, ge=0, le=1, description="Largest share of defective rows that may pass."
+    )
+    min_playlist_tracks: int | None = Field(
+        default=None, ge=0, description="Keep playlists of more than so many tracks."
+    )
+    top_artists: int | None = Field(
+        default=None, ge=1, description="Keep rows of the so many most mentioned artists."
+    )
+    min_artist_mentions: int | None = Field(
+        default=None, ge=0, description="Keep rows of artists with more than so many mentions."
+    )
+    neighbours: int = Field(
+        default=20, ge=1, le=1000, description="Neighbours of each item in the similarity files."
+    )
+    promotion_policy: Literal["default", "strict"] = Field(
+        default="default",
+        description=(
+            "default: a new version becomes champion unless significantly worse; "
+            "strict: only if significantly better."
+        ),
+    )
+    refresh_cron: str = Field(default="0 4 * * *", description="Cron of the daily refresh (UTC).")
+    experiment: str = Field(default="recsys_assets", description="Name of the MLflow experiment.")
+    registered_model: str = Field(
+        default="playlist-continuation", description="Name of the model in the MLflow registry."
+    )
+    tracking_uri: str | None = Field(
+        default=None,
+        description="MLflow server (MLFLOW_TRACKING_URI); without it SQLite under the home folder.",
+    )
+    memory_limit: str | None = Field(
+        default=None, description="DuckDB's memory, such as '4GB'; without it 60 % of the machine's."
+    )
+    threads: int | None = Field(
+        default=None, ge=1, description="DuckDB's threads; without it all of the machine's."
+    )
+
+    @field_validator("home", "raw", "candidates")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else Path(os.path.abspath(value.expanduser()))  # noqa: PTH100
+
+    @field_validator("refresh_cron")
+    @classmethod
+    def _five_fields(cls, value: str) -> str:
+        from croniter import croniter  # noqa: PLC0415  (comes with dagster; not needed in serving)
+
+        if not croniter.is_valid(value):
+            raise ValueError("expected a cron expression of five fields, such as '0 4 * * *'")
+        return value
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Read the settings from RECSYS_* variables and MLFLOW_TRACKING_URI; empty means unset.
+
+        Raises
+        ------
+        SettingsError
+            Naming the variable, its value and what was expected, or an unknown RECSYS_* variable.
+        """
+        source = os.environ if environment is None else environment
+        values: dict[str, Any] = {}
+        for name, value in source.items():
+            if name.startswith(ENVIRONMENT_PREFIX) and value != "":
+                values[name.removeprefix(ENVIRONMENT_PREFIX).lower()] = value
+        if source.get(MLFLOW_TRACKING_URI):
+            values.setdefault("tracking_uri", source[MLFLOW_TRACKING_URI])
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise SettingsError(_explain(error)) from None
+
+    # --- where things are ----------------------------------------------------------------------
+    @cached_property
+    def database(self) -> Path:
+        """The DuckDB file of all tables."""
+        return self.home / "recsys.duckdb"
+
+    @cached_property
+    def cleaned(self) -> Path:
+        """Folder of cleaned playlists, rejected rows and the ingestion's counts."""
+        return self.home / "cleaned"
+
+    @cached_property
+    def models(self) -> Path:
+        """Folder of model files."""
+        return self.home / "models"
+
+    @cached_property
+    def similarity(self) -> Path:
+        """Folder of similarity files."""
+        return self.home / "similarity"
+
+    @cached_property
+    def reports(self) -> Path:
+        """Folder of reports for people."""
+        return self.home / "reports"
+
+    @cached_property
+    def mlflow(self) -> Path:
+        """Folder of the default MLflow store and of all artifacts that it holds."""
+        return self.home / "mlflow"
+
+    @cached_property
+    def dagster(self) -> Path:
+        """Folder to be used as DAGSTER_HOME."""
+        return self.home / "dagster"
+
+    @cached_property
+    def scratch(self) -> Path:
+        """Folder of temporary files: DuckDB's spill and unpacked archives."""
+        return self.home / "scratch"
+
+    @cached_property
+    def raw_or_demo(self) -> Path:
+        """The raw input: the user's, or the embedded demo data's place under the home folder."""
+        return self.raw if self.raw is not None else self.home / "demo" / "demo.csv"
+
+    @cached_property
+    def mlflow_uri(self) -> str:
+        """The tracking and registry address: the server's, or SQLite under the home folder."""
+        return self.tracking_uri or f"sqlite:///{self.mlflow / 'mlflow.db'}"
+
+
+DEFAULT_MEMORY_SHARE = 0.6
+
+
+def duckdb_memory_limit(settings: Settings) -> str:
+    """Return the memory that DuckDB may use: the setting, or 60 % of the machine's."""
+    if settings.memory_limit is not None:
+        return settings.memory_limit
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return f"{int(total * DEFAULT_MEMORY_SHARE / 2**20)}MiB"
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        name = str(problem["loc"][0])
+        variable = MLFLOW_TRACKING_URI if name == "tracking_uri" else ENVIRONMENT_PREFIX + name.upper()
+        if problem["type"] == "extra_forbidden":
+            known = ", ".join(ENVIRONMENT_PREFIX + field.upper() for field in Settings.model_fields)
+            lines.append(f"{variable} is not a setting; the settings are {known}")
+        else:
+            field = Settings.model_fields[name]
+            lines.append(
+                f"{variable}={problem['input']!r}: {problem['msg']}. ({field.description})"
+            )
+    return "settings cannot be used:\n  " + "\n  ".join(lines)

@@ -1,0 +1,111 @@
+"""Training and measuring one candidate: what `candidates/<name>` and `best_model` have in common.
+
+Fits a model, runs the evaluation protocol and says what decided the result (fingerprints). Storing,
+logging and promoting belong to the assets; the protocol itself to `evaluation/`.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsys_assets.code_version import code_version
+from recsys_assets.evaluation.protocol import Evaluation, evaluate
+from recsys_assets.evaluation.ranking import evaluate_ranking
+from recsys_assets.grid import CandidateSpec
+from recsys_assets.models.base import Recommender
+from recsys_assets.models.registry import build
+from recsys_assets.playlists import Catalog, Float64, PlaylistSet
+from recsys_assets.progress import Progress
+from recsys_assets.serving.bundle import Bundle
+
+MODEL_CODE = ("models", "evaluation", "playlists.py", "training.py", "serving")
+
+
+def model_code_version() -> str:
+    """Return the hash of all code that decides what a model learns and how it is measured."""
+    return code_version(*MODEL_CODE)
+
+
+def combine(*parts: object) -> str:
+    """Return sixteen hex digits of a hash of JSON-serialisable parts."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def data_version(train: PlaylistSet, held_out: PlaylistSet, catalog: Catalog) -> str:
+    """Return a hash of the content that a candidate was trained and measured on."""
+    return combine(train.fingerprint(), held_out.fingerprint(), catalog.fingerprint())
+
+
+def candidate_fingerprint(spec: CandidateSpec, *, version: str, seed: int) -> str:
+    """Return a hash of everything that decides a candidate's result."""
+    parameters: Mapping[str, object] = spec.parameters.model_dump(mode="json")
+    return combine(spec.family, parameters, version, seed, model_code_version())
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A fitted model and its measurement on held-out playlists."""
+
+    model: Recommender
+    evaluation: Evaluation
+    fit_seconds: float
+    evaluate_seconds: float
+
+
+def train_and_evaluate(
+    spec: CandidateSpec,
+    train: PlaylistSet,
+    held_out: PlaylistSet,
+    catalog: Catalog,
+    *,
+    seed: int,
+    progress: Progress,
+) -> Trained:
+    """Fit one candidate on `train` and measure it on `held_out`.
+
+    Raises
+    ------
+    DataError
+        If either set is empty, or holds too little for the family.
+    """
+    progress(f"{spec.name}: fitting on {len(train):,} playlists, {len(train.items):,} tracks")
+    start = time.perf_counter()
+    model = build(spec.family, spec.parameters.model_dump()).fit(
+        train, catalog, seed=seed, progress=progress
+    )
+    fitted = time.perf_counter()
+    progress(f"{spec.name}: fitted in {fitted - start:.1f} s; ranking {len(held_out):,} playlists")
+    evaluation = evaluate(model, held_out, catalog, train, seed=seed, progress=progress)
+    finished = time.perf_counter()
+    return Trained(model, evaluation, fitted - start, finished - fitted)
+
+
+def hits_of_bundle(
+    bundle: Bundle, playlists: PlaylistSet, catalog: Catalog, *, progress: Progress
+) -> Float64:
+    """Return another model's hits @100 on these playlists, by the same protocol.
+
+    Parameters
+    ----------
+    bundle
+        A model with a catalogue of its own, for example the registered champion.
+    playlists
+        Held-out playlists with indices of `catalog`; ids that the bundle lacks are unknown to it,
+        and a target among them is a miss.
+
+    Returns
+    -------
+    float64[n] of 0 and 1
+    """
+    translation = bundle.encode(catalog.ids.to_pylist())
+    queries, targets = playlists.leave_last_out()
+    translated = PlaylistSet(queries.offsets, translation[queries.items], queries.titles)
+    ranked = evaluate_ranking(
+        bundle.model, translated, translation[targets], progress=progress
+    )
+    return (ranked.target_ranks > 0).astype(np.float64)

@@ -1,0 +1,51 @@
+"""Shared fixtures: tiny cleaned playlists, temporary settings, the real data's folder."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from recsys_assets import columns as c
+from recsys_assets.settings import Settings
+
+REAL_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings whose every path is below a temporary folder."""
+    return Settings(home=tmp_path / "var")
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real data; skips where it is absent."""
+    if not REAL_DATA.exists():
+        pytest.skip("the real data of ../shared/data is not on this machine")
+    return REAL_DATA
+
+
+def write_cleaned(path: Path, playlists: dict[str, list[tuple[str, str | None]]]) -> Path:
+    """Write a cleaned parquet file from {playlist id: [(track id, artist id), …]}."""
+    rows = [
+        {
+            **dict.fromkeys(c.CLEANED_COLUMNS),
+            c.PLAYLIST_ID: playlist,
+            c.POSITION: position,
+            c.TRACK_ID: track,
+            c.TRACK_NAME: f"title of {track}",
+            c.ARTIST_ID: artist,
+            c.ARTIST_NAME: artist,
+            c.PLAYLIST_NAME: f"name of {playlist}",
+            c.USER_ID: "user",
+        }
+        for playlist, tracks in playlists.items()
+        for position, (track, artist) in enumerate(tracks)
+    ]
+    types = {"INTEGER": pa.int32(), "TIMESTAMP": pa.timestamp("us")}
+    schema = pa.schema(
+        [(name, types.get(type_, pa.string())) for name, type_ in c.CLEANED_COLUMNS.items()]
+    )
+    pq.write_table(pa.Table.from_pylist(rows, schema), path)
+    return path
