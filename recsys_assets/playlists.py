@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -85,7 +86,9 @@ class PlaylistSet:
         items = column.values.to_numpy(zero_copy_only=False)[offsets[0] : offsets[-1]]
         names = None
         if titles is not None:
-            names = pa.concat_arrays(titles.chunks) if titles.num_chunks else pa.array([], pa.string())
+            names = (
+                pa.concat_arrays(titles.chunks) if titles.num_chunks else pa.array([], pa.string())
+            )
         return cls(offsets - offsets[0], np.ascontiguousarray(items, np.int32), names)
 
     def take(self, index: npt.NDArray[np.integer]) -> "PlaylistSet":
@@ -189,8 +192,8 @@ class Catalog:
     def fingerprint(self) -> str:
         """Sixteen hex digits of a hash of ids and artists (names do not count)."""
         digest = hashlib.blake2b(digest_size=8)
-        for buffer in self.ids.buffers():
-            if buffer is not None:
-                digest.update(buffer)
+        # Lengths and joined text, not the Arrow buffers: those differ between slices and copies.
+        digest.update(pc.binary_length(self.ids).to_numpy(zero_copy_only=False).tobytes())
+        digest.update("".join(self.ids.to_pylist()).encode())
         digest.update(self.artist_index.tobytes())
         return digest.hexdigest()

@@ -6,6 +6,7 @@ their own. Hyperparameters do not belong here but in `candidates.yaml`.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -18,11 +19,14 @@ from recsys_assets.errors import SettingsError
 ENVIRONMENT_PREFIX = "RECSYS_"
 MLFLOW_TRACKING_URI = "MLFLOW_TRACKING_URI"
 
+_CRON = re.compile(r"[\dA-Za-z*/,-]+( +[\dA-Za-z*/,-]+){4}")
+"""The shape of a cron expression; what its fields may hold is judged by Dagster's schedule."""
+
 
 class Settings(BaseModel):
     """Everything that a user may set; each field is the environment variable RECSYS_<FIELD>."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     home: Path = Field(
         default=Path("var"),
@@ -86,7 +90,8 @@ class Settings(BaseModel):
         description="MLflow server (MLFLOW_TRACKING_URI); without it SQLite under the home folder.",
     )
     memory_limit: str | None = Field(
-        default=None, description="DuckDB's memory, such as '4GB'; without it 60 % of the machine's."
+        default=None,
+        description="DuckDB's memory, such as '4GB'; without it 60 % of the machine's.",
     )
     threads: int | None = Field(
         default=None, ge=1, description="DuckDB's threads; without it all of the machine's."
@@ -100,9 +105,7 @@ class Settings(BaseModel):
     @field_validator("refresh_cron")
     @classmethod
     def _five_fields(cls, value: str) -> str:
-        from croniter import croniter  # noqa: PLC0415  (comes with dagster; not needed in serving)
-
-        if not croniter.is_valid(value):
+        if not _CRON.fullmatch(value):
             raise ValueError("expected a cron expression of five fields, such as '0 4 * * *'")
         return value
 
@@ -179,6 +182,15 @@ class Settings(BaseModel):
         return self.tracking_uri or f"sqlite:///{self.mlflow / 'mlflow.db'}"
 
 
+def quiet_mlflow() -> None:
+    """Switch off MLflow's telemetry and its progress bar per artifact, unless the user set them.
+
+    Must run before MLflow is imported.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
 DEFAULT_MEMORY_SHARE = 0.6
 
 
@@ -194,7 +206,9 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
         name = str(problem["loc"][0])
-        variable = MLFLOW_TRACKING_URI if name == "tracking_uri" else ENVIRONMENT_PREFIX + name.upper()
+        variable = (
+            MLFLOW_TRACKING_URI if name == "tracking_uri" else ENVIRONMENT_PREFIX + name.upper()
+        )
         if problem["type"] == "extra_forbidden":
             known = ", ".join(ENVIRONMENT_PREFIX + field.upper() for field in Settings.model_fields)
             lines.append(f"{variable} is not a setting; the settings are {known}")

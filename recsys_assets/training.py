@@ -105,7 +105,5 @@ def hits_of_bundle(
     translation = bundle.encode(catalog.ids.to_pylist())
     queries, targets = playlists.leave_last_out()
     translated = PlaylistSet(queries.offsets, translation[queries.items], queries.titles)
-    ranked = evaluate_ranking(
-        bundle.model, translated, translation[targets], progress=progress
-    )
+    ranked = evaluate_ranking(bundle.model, translated, translation[targets], progress=progress)
     return (ranked.target_ranks > 0).astype(np.float64)

@@ -5,9 +5,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from recsys_assets import columns as c
 from recsys_assets.settings import Settings
+
+# No deadline: a slow machine is not a wrong result. The same examples on every run of CI.
+hypothesis_settings.register_profile("project", deadline=None, derandomize=True)
+hypothesis_settings.load_profile("project")
 
 REAL_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 

@@ -1,11 +1,12 @@
 """Assets `candidates/<name>`: one per entry of the grid, made by a factory.
 
-Each is trained on train, measured on validation, stored as model files and logged as an MLflow child
-run. A Dagster partition per hyperparameter set would let `best_model` run when only one of three
+Each is trained on train, measured on validation, stored as model files and logged as an MLflow
+child run. A Dagster partition per hyperparameter set would let `best_model` run when only one of three
 partitions exists, and could not share a run with unpartitioned assets (both seen on dagster 1.13).
 """
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -112,7 +113,9 @@ def candidate_asset(spec: CandidateSpec) -> dg.AssetsDefinition:
                 run,
                 record,
                 datasets=[
-                    Dataset(c.TRAIN_PLAYLISTS, train.fingerprint(), str(settings.database), "train"),
+                    Dataset(
+                        c.TRAIN_PLAYLISTS, train.fingerprint(), str(settings.database), "train"
+                    ),
                     Dataset(
                         c.VALIDATION_PLAYLISTS,
                         validation.fingerprint(),
@@ -194,7 +197,7 @@ def log_candidate(
     )
 
 
-def record_metadata(record: CandidateRecord) -> dict[str, dg.MetadataValue[object]]:
+def record_metadata(record: CandidateRecord) -> dict[str, Any]:
     """Return the figures of a record as Dagster metadata: numbers to plot, and a table to read."""
     overall = [one for one in record.measurements if one.slice == "all"]
     table = pa.Table.from_pylist(
@@ -202,9 +205,7 @@ def record_metadata(record: CandidateRecord) -> dict[str, dg.MetadataValue[objec
             {
                 c.METRIC: one.metric,
                 c.VALUE: f"{one.value:.4f}",
-                "95 % interval": ""
-                if one.low is None
-                else f"{one.low:.4f} to {one.high:.4f}",
+                "95 % interval": "" if one.low is None else f"{one.low:.4f} to {one.high:.4f}",
             }
             for one in overall
         ]

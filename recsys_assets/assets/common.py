@@ -1,14 +1,15 @@
 """What every asset module shares: groups, owners, pools, error translation, small metadata.
 
-Anything about a particular table's columns belongs in `assets/tables.py`; anything about a particular
-asset in its lineage group's module.
+Anything about a particular table's columns belongs in `assets/tables.py`; anything about a
+particular asset in its lineage group's module.
 """
 
 import contextlib
 import time
-from datetime import timedelta
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -62,7 +63,7 @@ class Stopwatch:
         return dg.MetadataValue.float(round(time.perf_counter() - self._start, 3))
 
 
-def file_metadata(path: Path) -> dict[str, dg.MetadataValue[object]]:
+def file_metadata(path: Path) -> dict[str, Any]:
     """Return path and size of a file that an asset wrote."""
     return {
         "path": dg.MetadataValue.path(str(path)),

@@ -5,9 +5,9 @@ registered. Finding neighbours and writing files belong in `similarity/`.
 """
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
-import numpy as np
 import pyarrow as pa
 
 from recsys_assets import columns as c
@@ -30,7 +30,7 @@ from recsys_assets.preparation.queries import markdown_table, read_head
 from recsys_assets.preparation.sequences import artist_playlists
 from recsys_assets.serving.bundle import Bundle
 from recsys_assets.settings import Settings
-from recsys_assets.similarity.files import parquet_path, write_similarity
+from recsys_assets.similarity.files import parquet_path, sorted_by_key, write_similarity
 from recsys_assets.similarity.nearest import nearest_items
 
 TRACKS_FILE, ARTISTS_FILE = "tracks.txt", "artists.txt"
@@ -46,7 +46,7 @@ def artists_file(settings: Settings) -> Path:
     return settings.similarity / ARTISTS_FILE
 
 
-_SHARED = {
+_SHARED: dict[str, Any] = {
     "group_name": DELIVERY,
     "owners": OWNERS,
     "tags": DOMAIN_TAGS,
@@ -114,9 +114,9 @@ def _deliver(
 ) -> dg.MaterializeResult[None]:
     """Find the neighbours of every item seen in training and write both files."""
     watch = Stopwatch()
-    items = np.sort(model.popular)
-    nearest, scores = nearest_items(model, items, neighbours, progress=context.log.info)
-    write_similarity(path, items, nearest, scores, catalog)
+    items = sorted_by_key(model.popular, catalog)
+    blocks = nearest_items(model, items, neighbours, progress=context.log.info)
+    write_similarity(path, blocks, catalog)
     return dg.MaterializeResult(
         metadata={
             **file_metadata(path),

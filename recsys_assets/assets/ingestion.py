@@ -6,6 +6,7 @@ reports counts. The parquet files are written by the reader itself, aside and mo
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -22,12 +23,13 @@ from recsys_assets.assets.common import (
 )
 from recsys_assets.assets.tables import TABLES
 from recsys_assets.code_version import code_version
-from recsys_assets.files import write_json
+from recsys_assets.files import replaced_file
 from recsys_assets.preparation.queries import markdown_table, read_head
 from recsys_assets.settings import Settings
 from recsys_assets.sources.demo import write_demo
-from recsys_assets.sources.ingest import IngestOptions, ingest
-from recsys_assets.sources.manifest import RawManifest, scan_raw
+from recsys_assets.sources.ingest import ingest
+from recsys_assets.sources.manifest import scan_raw
+from recsys_assets.sources.options import IngestOptions
 
 REPORT_FILE = "ingestion.json"
 
@@ -91,6 +93,7 @@ def raw_playlists(
             "format": manifest.format,
             "files": len(manifest.files),
             "bytes": sum(file.bytes for file in manifest.files),
+            "ignored": dg.MetadataValue.json({f.name: f.ignored for f in manifest.ignored}),
         },
     )
 
@@ -137,7 +140,7 @@ def ingested_playlists(
     """Read the raw files once and write what was taken and what was not."""
     watch = Stopwatch()
     with user_errors():
-        manifest: RawManifest = scan_raw(settings.raw_or_demo, progress=context.log.info)
+        manifest = scan_raw(settings.raw_or_demo, progress=context.log.info)
         report = ingest(
             manifest,
             options=ingest_options(settings),
@@ -148,11 +151,18 @@ def ingested_playlists(
             threads=settings.threads,
             progress=context.log.info,
         )
-    write_json(report_file(settings), report.to_json())
-    common = {"seconds": watch.seconds, "rows_read": report.rows_read}
+    with replaced_file(report_file(settings)) as aside:
+        aside.write_text(report.to_json())
+    reasons = {f"{one.kind}: {one.reason}": one.rows for one in report.rejected}
+    common: dict[str, Any] = {
+        "seconds": watch.seconds,
+        "rows_read": report.rows_read,
+        "rejected_share": report.rejected_share,
+        "rejected_by_reason": dg.MetadataValue.json(reasons),
+    }
     for asset, path, rows in (
-        (c.CLEANED_PLAYLISTS, cleaned_file(settings), report.rows_cleaned),
-        (c.REJECTED_ROWS, rejected_file(settings), report.rows_rejected),
+        (c.CLEANED_PLAYLISTS, cleaned_file(settings), report.cleaned_written),
+        (c.REJECTED_ROWS, rejected_file(settings), report.rejected_written),
     ):
         yield dg.MaterializeResult(
             asset_key=asset,

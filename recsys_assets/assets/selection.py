@@ -1,8 +1,8 @@
 """Assets of the group selection: the leaderboard, and the best model in the registry.
 
-Choosing is in `evaluation/leaderboard.py`, comparing with the champion in `evaluation/promotion.py`,
-talking to MLflow in `resources/tracking.py`. Here they are put in order so that a kill at any moment
-leaves either the old state or the new one.
+Choosing is in `evaluation/leaderboard.py`, comparing with the champion in
+`evaluation/promotion.py`, talking to MLflow in `resources/tracking.py`. Here they are put in order
+so that a kill at any moment leaves either the old state or the new one.
 """
 
 import json
@@ -64,7 +64,7 @@ REGISTRATION_FILE = "registration.json"
 
 
 def champion_folder(settings: Settings) -> Path:
-    """Return where the registered champion's files are kept for delivery and for the next refresh."""
+    """Return where the registered champion's files are kept for delivery and later comparison."""
     return settings.models / CHAMPION
 
 
@@ -94,9 +94,7 @@ def leaderboard_asset(grid: Sequence[CandidateSpec]) -> dg.AssetsDefinition:
         best candidate; two candidates differ only if its interval excludes 0.
         """
         with user_errors():
-            records = [
-                CandidateRecord.load(candidate_folder(settings, spec.name)) for spec in grid
-            ]
+            records = [CandidateRecord.load(candidate_folder(settings, spec.name)) for spec in grid]
             table = build_leaderboard(records, seed=settings.seed)
         ordered = order_candidates(records)
         return dg.Output(
@@ -225,7 +223,7 @@ def _train_and_register(
     *,
     version: str,
 ) -> str:
-    """Refit on train + validation, measure on test beside the champion, register; return version."""
+    """Refit, measure on test beside the champion, register; return the version."""
     log = context.log.info
     with mlflow.child_run(context.run_id, f"{c.BEST_MODEL} {spec.name}", c.BEST_MODEL) as run:
         trained = train_and_evaluate(
@@ -254,8 +252,15 @@ def _train_and_register(
                 run,
                 record,
                 datasets=[
-                    Dataset(c.TRAIN_PLAYLISTS, inputs.refit.fingerprint(), str(settings.database), "train"),
-                    Dataset(c.TEST_PLAYLISTS, inputs.test.fingerprint(), str(settings.database), "test"),
+                    Dataset(
+                        c.TRAIN_PLAYLISTS,
+                        inputs.refit.fingerprint(),
+                        str(settings.database),
+                        "train",
+                    ),
+                    Dataset(
+                        c.TEST_PLAYLISTS, inputs.test.fingerprint(), str(settings.database), "test"
+                    ),
                 ],
                 folder=None,
             )
@@ -286,9 +291,10 @@ def keep_champion(settings: Settings, mlflow: MlflowTracking) -> str:
         )
     folder = champion_folder(settings)
     marker = {"model": settings.registered_model, "uri": settings.mlflow_uri, "version": champion}
-    if not (folder / MARKER_FILE).exists() or json.loads(
-        (folder / MARKER_FILE).read_text()
-    ) != marker:
+    if (
+        not (folder / MARKER_FILE).exists()
+        or json.loads((folder / MARKER_FILE).read_text()) != marker
+    ):
         with replaced_folder(folder) as aside:
             mlflow.download_bundle(champion, aside)
             write_json(aside / MARKER_FILE, marker)

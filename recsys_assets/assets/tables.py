@@ -137,9 +137,7 @@ TABLES: Mapping[str, TableSpec] = {
     c.PLAYLIST_SEQUENCES: TableSpec(
         {**_SEQUENCES, c.SPLIT: "VARCHAR"},
         {
-            **_same(
-                [c.PLAYLIST_ID, c.PLAYLIST_NAME, c.USER_ID, c.STARTED_AT], c.CLEANED_PLAYLISTS
-            ),
+            **_same([c.PLAYLIST_ID, c.PLAYLIST_NAME, c.USER_ID, c.STARTED_AT], c.CLEANED_PLAYLISTS),
             c.TRACK_SEQUENCE: [(c.CLEANED_PLAYLISTS, c.POSITION), (c.TRACK_CATALOG, c.TRACK_INDEX)],
             c.ARTIST_SEQUENCE: [
                 (c.CLEANED_PLAYLISTS, c.POSITION),

@@ -4,17 +4,22 @@ Which assets each job materialises, and with which executor. When they run belon
 `automation/schedules.py` and `automation/sensors.py`.
 """
 
+from typing import Any
+
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition,
+)
 
 from recsys_assets.assets.common import CANDIDATES, INGESTION, PREPARATION, SELECTION
 
 REFRESH, PREPARE, TRAIN_AND_SELECT = "refresh", "prepare", "train_and_select"
 
 # One process by default; the launchpad may choose `multiprocess` instead.
-_EXECUTION = {"execution": {"config": {"in_process": {}}}}
+_EXECUTION: dict[str, Any] = {"execution": {"config": {"in_process": {}}}}
 
 
-def build_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
+def build_jobs() -> list[UnresolvedAssetJobDefinition]:
     """Return the jobs of the code location."""
     return [
         _job(REFRESH, dg.AssetSelection.all(), "Everything: raw files to similarity files."),
@@ -31,9 +36,7 @@ def build_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
     ]
 
 
-def _job(
-    name: str, selection: dg.AssetSelection, description: str
-) -> dg.UnresolvedAssetJobDefinition:
+def _job(name: str, selection: dg.AssetSelection, description: str) -> UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         name,
         selection=selection,

@@ -4,7 +4,6 @@ The same job that the UI launches, in this process, on the same Dagster instance
 belongs in `assets/`; what the summary says in `reports/summary.py`.
 """
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +30,7 @@ from recsys_assets.resources.run_lock import wait_until_free
 from recsys_assets.settings import Settings
 from recsys_assets.similarity.files import parquet_path
 from recsys_assets.sources.manifest import scan_raw
+from recsys_assets.sources.report import IngestReport
 from recsys_assets.training import combine
 
 STATE_FILE = "last_refresh.json"
@@ -112,7 +112,7 @@ def summary(settings: Settings, seconds_per_asset: dict[str, float]) -> str:
     """Return the summary of what the home folder holds."""
     return summarise(
         settings,
-        report=read_json(report_file(settings)),
+        report=IngestReport.from_json(report_file(settings).read_text()),
         candidate_folders=[
             candidate_folder(settings, spec.name) for spec in load_grid(settings.candidates)
         ],
@@ -171,6 +171,7 @@ def _failure(event: dg.DagsterEvent) -> Iterator[str]:
         yield f"{name} failed: {data.user_failure_data.description}"
         return
     error = data.error
+    whole = "" if error is None else error.to_string()
     while error is not None and error.cause is not None and error.cls_name not in _USER_ERRORS:
         error = error.cause
     if error is None or error.cls_name == "DagsterAssetCheckFailedError":
@@ -178,7 +179,7 @@ def _failure(event: dg.DagsterEvent) -> Iterator[str]:
     if error.cls_name in _USER_ERRORS:
         yield f"{name} failed: {error.message.partition(': ')[2].strip()}"
     else:
-        yield f"{name} failed with an error that is not the data's:\n{data.error.to_string()}"
+        yield f"{name} failed with an error that is not the data's:\n{whole}"
 
 
 def _user_error_names() -> frozenset[str]:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 
 import dagster as dg
+import pyarrow as pa
 
 from recsys_assets import columns as c
 from recsys_assets.automation.jobs import REFRESH
@@ -36,15 +37,15 @@ def build_sensors(settings: Settings) -> Sequence[dg.SensorDefinition]:
         context: dg.SensorEvaluationContext,
     ) -> dg.SensorResult | dg.SkipReason:
         if settings.raw is None:
-            return dg.SkipReason("the embedded demo data never changes; set RECSYS_RAW to watch files")
-        previous = (
-            RawManifest.from_json(json.loads(context.cursor)) if context.cursor else None
-        )
+            return dg.SkipReason(
+                "the embedded demo data never changes; set RECSYS_RAW to watch files"
+            )
+        previous = _from_cursor(context.cursor) if context.cursor else None
         try:
             manifest = scan_raw(settings.raw, previous=previous)
         except SourceError as error:
             return dg.SkipReason(f"the raw files cannot be used now: {error}")
-        cursor = json.dumps(manifest.to_json())
+        cursor = json.dumps(manifest.to_arrow().to_pylist())
         materialised = last_materialised_version(context.instance)
         if manifest.data_version == materialised:
             return dg.SensorResult(
@@ -63,6 +64,11 @@ def build_sensors(settings: Settings) -> Sequence[dg.SensorDefinition]:
         )
 
     return [raw_files_changed]
+
+
+def _from_cursor(cursor: str) -> RawManifest:
+    """Return the manifest of the last look, so that unchanged files are not hashed again."""
+    return RawManifest.from_arrow(pa.Table.from_pylist(json.loads(cursor)))
 
 
 def last_materialised_version(instance: dg.DagsterInstance) -> str | None:

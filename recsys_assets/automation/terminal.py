@@ -29,7 +29,7 @@ def _is_for_people(record: logging.LogRecord) -> bool:
     return getattr(record, "dagster_meta", {}).get("dagster_event") is None
 
 
-@dg.logger(description="Short lines for a terminal.")
+@dg.logger(None, description="Short lines for a terminal.")
 def terminal_logger(_: dg.InitLoggerContext) -> logging.Logger:
     """Log messages of assets (not engine events) to standard error."""
     handler = logging.StreamHandler(sys.stderr)

@@ -3,24 +3,25 @@
 The counts come from the files on disk, compared with the reader's independent count of what it read.
 """
 
-import json
-
 import dagster as dg
 
 from recsys_assets import columns as c
 from recsys_assets.assets.ingestion import cleaned_file, rejected_file, report_file
 from recsys_assets.preparation.queries import count_rows
 from recsys_assets.settings import Settings
-from recsys_assets.sources.ingest import IngestReport
-from recsys_assets.sources.limits import judge_rejected_share
+from recsys_assets.sources.limits import check_rejected_share
+from recsys_assets.sources.report import IngestReport
 
 
 @dg.asset_check(
-    asset=c.CLEANED_PLAYLISTS, additional_deps=[c.REJECTED_ROWS], name="rows_are_conserved", blocking=True
+    asset=c.CLEANED_PLAYLISTS,
+    additional_deps=[c.REJECTED_ROWS],
+    name="rows_are_conserved",
+    blocking=True,
 )
 def rows_are_conserved(settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
     """Every row read is either in cleaned_playlists or in rejected_rows."""
-    report = IngestReport.from_json(json.loads(report_file(settings).read_text()))
+    report = IngestReport.from_json(report_file(settings).read_text())
     cleaned, rejected = count_rows(cleaned_file(settings)), count_rows(rejected_file(settings))
     return dg.AssetCheckResult(
         passed=report.rows_read == cleaned + rejected,
@@ -38,14 +39,13 @@ def rows_are_conserved(settings: dg.ResourceParam[Settings]) -> dg.AssetCheckRes
 )
 def rejected_share_is_small(settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
     """The share of defective rows is within the limit (RECSYS_MAX_REJECTED_SHARE)."""
-    report = IngestReport.from_json(json.loads(report_file(settings).read_text()))
-    judged = judge_rejected_share(
-        report, rejected_file(settings), limit=settings.max_rejected_share
-    )
+    report = IngestReport.from_json(report_file(settings).read_text())
+    limit = settings.max_rejected_share
+    passed, message = check_rejected_share(report, rejected_file(settings), limit)
     return dg.AssetCheckResult(
-        passed=judged.passed,
-        metadata={"share": judged.share, "limit": settings.max_rejected_share},
-        description=judged.message,
+        passed=passed,
+        metadata={"rejected_share": report.rejected_share, "limit": limit},
+        description=message,
     )
 
 

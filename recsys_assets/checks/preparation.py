@@ -108,8 +108,7 @@ def split_shares(database: DuckDBReader) -> dg.AssetCheckResult:
     counts = {table: database.scalar(f"SELECT count(*) FROM {table}") for table in aims}
     total = sum(counts.values())
     passed = total > 0 and all(
-        abs(counts[table] - aim * total)
-        <= STANDARD_DEVIATIONS * (total * aim * (1 - aim)) ** 0.5
+        abs(counts[table] - aim * total) <= STANDARD_DEVIATIONS * (total * aim * (1 - aim)) ** 0.5
         for table, aim in aims.items()
     )
     return dg.AssetCheckResult(

@@ -57,22 +57,21 @@ def build_leaderboard(records: Sequence[CandidateRecord], *, seed: int) -> pa.Ta
             + "; materialise all candidates again"
         )
     ordered = order_candidates(records)
-    rows = []
-    for place, record in enumerate(ordered, start=1):
-        for one in (*record.measurements, *_about(record, ordered[0], seed)):
-            rows.append(
-                {
-                    c.PLACE: place,
-                    c.CANDIDATE: record.candidate,
-                    c.FAMILY: record.family,
-                    c.METRIC: one.metric,
-                    c.SLICE: one.slice,
-                    c.VALUE: one.value,
-                    c.LOW: one.low,
-                    c.HIGH: one.high,
-                    c.DATA_VERSION: record.data_version,
-                }
-            )
+    rows = [
+        {
+            c.PLACE: place,
+            c.CANDIDATE: record.candidate,
+            c.FAMILY: record.family,
+            c.METRIC: one.metric,
+            c.SLICE: one.slice,
+            c.VALUE: one.value,
+            c.LOW: one.low,
+            c.HIGH: one.high,
+            c.DATA_VERSION: record.data_version,
+        }
+        for place, record in enumerate(ordered, start=1)
+        for one in (*record.measurements, *_about(record, ordered[0], seed))
+    ]
     return pa.Table.from_pylist(rows, LEADERBOARD_SCHEMA)
 
 

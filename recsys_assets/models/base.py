@@ -151,7 +151,7 @@ class Recommender(ABC):
         """Write the model into `folder` (made if needed) as JSON and plain arrays; no pickle."""
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {"popular": self.popular, **self._arrays()}
-        np.savez(folder / ARRAYS_FILE, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+        np.savez(folder / ARRAYS_FILE, allow_pickle=False, **arrays)
         meta = {
             "format_version": FORMAT_VERSION,
             "family": self.family,

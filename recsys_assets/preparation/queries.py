@@ -65,8 +65,7 @@ def markdown_table(table: pa.Table, *, longest: int = 80) -> str:
         "|" + "---|" * table.num_columns,
     ]
     lines += [
-        "| " + " | ".join(cell(value) for value in row.values()) + " |"
-        for row in table.to_pylist()
+        "| " + " | ".join(cell(value) for value in row.values()) + " |" for row in table.to_pylist()
     ]
     return "\n".join(lines)
 

@@ -4,7 +4,6 @@ Everything is read back from what the run stored, so the summary cannot say what
 launcher adds what only the run knows (seconds per asset).
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from recsys_assets.evaluation.metrics import COLD_TARGET_SHARE, HIT_RATE_10, HIT
 from recsys_assets.evaluation.records import CandidateRecord
 from recsys_assets.reports.tables import candidate_rows, text_table
 from recsys_assets.settings import Settings
+from recsys_assets.sources.report import IngestReport
 
 TESTED = {HIT_RATE_100: "hit rate @100", HIT_RATE_10: "hit rate @10", MRR_20: "MRR@20"}
 MOST_REASONS = 6
@@ -25,7 +25,7 @@ MOST_REASONS = 6
 def summarise(
     settings: Settings,
     *,
-    report: Mapping[str, Any],
+    report: IngestReport,
     candidate_folders: Sequence[Path],
     registration: Mapping[str, Any],
     paths: Sequence[Path],
@@ -47,17 +47,19 @@ def summarise(
     return "\n\n".join(part for part in parts if part)
 
 
-def _rows(report: Mapping[str, Any]) -> str:
+def _rows(report: IngestReport) -> str:
     lines = [
-        f"Rows      {report['rows_read']:>12,} read",
-        f"          {report['rows_cleaned']:>12,} cleaned",
-        f"          {report['rows_rejected']:>12,} rejected",
+        f"Rows      {report.rows_read:>12,} read ({report.format})",
+        f"          {report.cleaned_written:>12,} cleaned",
+        f"          {report.rejected_written:>12,} rejected",
     ]
-    reasons = sorted(report["rejected_by_reason"].items(), key=lambda one: (-one[1], one[0]))
-    lines += [f"          {count:>12,}   {reason}" for reason, count in reasons[:MOST_REASONS]]
-    if len(reasons) > MOST_REASONS:
-        rest = sum(count for _, count in reasons[MOST_REASONS:])
-        lines.append(f"          {rest:>12,}   {len(reasons) - MOST_REASONS} other reasons")
+    lines += [
+        f"          {one.rows:>12,}   {one.reason}{' (filter)' if one.kind == c.KIND_FILTER else ''}"
+        for one in report.rejected[:MOST_REASONS]
+    ]
+    if len(report.rejected) > MOST_REASONS:
+        rest = sum(one.rows for one in report.rejected[MOST_REASONS:])
+        lines.append(f"          {rest:>12,}   for other reasons")
     return "\n".join(lines)
 
 
@@ -106,4 +108,3 @@ def _seconds(seconds_per_asset: Mapping[str, float]) -> str:
 
 def _indent(text: str) -> str:
     return "\n".join("  " + line for line in text.splitlines())
-

@@ -36,7 +36,7 @@ class _Client(DuckDbClient):
         context: dg.OutputContext | dg.InputContext, table_slice: TableSlice
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         del table_slice
-        config = context.resource_config or {}
+        config: Mapping[str, Any] = context.resource_config or {}
         with open_database(
             config["database"],
             read_only=isinstance(context, dg.InputContext),
@@ -98,7 +98,7 @@ class TransactionalDuckDBIOManager(DbIOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Write one asset's table, or leave the old one untouched."""
-        self._check_supported_type(type(obj))
+        self._check_supported_type(type(obj))  # type: ignore[no-untyped-call]
         table_slice = self._get_table_slice(context, context)
         handler = self._resolve_handler(type(obj))
         with self._db_client.connect(context, table_slice) as connection:
@@ -134,7 +134,7 @@ class RecsysDuckDBIOManager(DuckDBIOManager):
     @staticmethod
     def default_load_type() -> type | None:
         """Load Arrow tables where an argument has no annotation."""
-        return pa.Table
+        return pa.Table  # type: ignore[no-any-return]
 
     def create_io_manager(self, context: Any) -> TransactionalDuckDBIOManager:  # noqa: ANN401
         """Build the manager (called by Dagster)."""
@@ -162,9 +162,7 @@ def _replace_partition(
         f"CREATE TEMP TABLE {_INCOMING}_staged AS {query.select}", dict(query.parameters) or None
     )
     try:
-        connection.execute(
-            f"CREATE TABLE IF NOT EXISTS {table} AS FROM {_INCOMING}_staged LIMIT 0"
-        )
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {table} AS FROM {_INCOMING}_staged LIMIT 0")
         held, offered = (_columns(connection, name) for name in (table, f"{_INCOMING}_staged"))
         if set(held) != set(offered):
             raise StorageError(

@@ -1,8 +1,8 @@
 """One run at a time per home folder, and recovery from runs that were killed.
 
-The settings resource, which every asset asks for, takes the lock, so that the in-process executor holds the lock from the first
-step to the last. A second run waits, saying for whom. A killed run's lock goes with its process; its
-Dagster run would stay "started" and keep its pool slots for ever, so the next holder clears both.
+The settings resource, which every asset asks for, takes the lock, so the in-process executor holds it
+from the first step to the last. A second run waits, saying for whom. A killed run's lock goes with its
+process; its Dagster run would stay "started" and keep its pool slots, so the next holder clears both.
 Dagster's own run queue covers only runs that the daemon launches, not `make run`.
 """
 
@@ -17,7 +17,7 @@ from typing import IO
 import dagster as dg
 from dagster import DagsterInstance, DagsterRunStatus
 
-from recsys_assets.progress import Progress
+from recsys_assets.progress import Progress, silent
 from recsys_assets.settings import Settings
 
 POLL_SECONDS = 0.5
@@ -35,9 +35,10 @@ def locked_settings(settings: Settings) -> dg.ResourceDefinition:
         run = context.run
         run_id = run.run_id if run is not None else f"process-{os.getpid()}"
         folder = settings.home / "locks"
-        with hold(folder, run_id, log=context.log.info):
+        log = silent if context.log is None else context.log.info
+        with hold(folder, run_id, log=log):
             if context.instance is not None:
-                clear_dead_runs(context.instance, folder, run_id, log=context.log.info)
+                clear_dead_runs(context.instance, folder, run_id, log=log)
             yield settings
 
     return settings_under_lock

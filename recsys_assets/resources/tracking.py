@@ -5,7 +5,6 @@ old pandas. What is worth logging is decided in `assets/`; what counts as better
 `evaluation/promotion.py`. Aliases, never stages (stages are gone in MLflow 3).
 """
 
-import os
 import shutil
 import tempfile
 import time
@@ -21,6 +20,7 @@ from pydantic import Field, PrivateAttr
 
 from recsys_assets.errors import StorageError
 from recsys_assets.evaluation.promotion import Decision
+from recsys_assets.settings import quiet_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -78,9 +78,7 @@ class MlflowTracking(dg.ConfigurableResource[Any]):
     @property
     def client(self) -> "MlflowClient":
         """A client of the tracking store and the registry."""
-        # MLflow phones home unless told not to, and a progress bar for each artifact drowns the log.
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        quiet_mlflow()
         import mlflow  # noqa: PLC0415  (3 s)
 
         mlflow.set_tracking_uri(self.tracking_uri)
@@ -288,7 +286,7 @@ class MlflowTracking(dg.ConfigurableResource[Any]):
         """Return what the registry and its run say of a version."""
         client = self.client
         found = client.get_model_version(self.registered_model, model_version)
-        metrics = client.get_run(found.run_id).data.metrics
+        metrics = client.get_run(str(found.run_id)).data.metrics
         return Outcome(
             version=str(found.version),
             aliases=tuple(sorted(found.aliases)),
@@ -321,7 +319,9 @@ def copy_served_code(package: Path, destination: Path) -> None:
     for part in SERVED_PARTS:
         source = package / part
         if source.is_dir():
-            shutil.copytree(source, destination / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                source, destination / part, ignore=shutil.ignore_patterns("__pycache__")
+            )
         else:
             shutil.copy2(source, destination / part)
 

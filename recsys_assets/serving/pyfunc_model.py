@@ -11,6 +11,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+from mlflow.pyfunc.model import PythonModel
 
 from recsys_assets.errors import DataError
 from recsys_assets.serving.bundle import Bundle
@@ -20,7 +21,7 @@ PLAYLIST_COLUMN = "playlist"
 DEFAULT_K = 20
 
 
-class PlaylistContinuation(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+class PlaylistContinuation(PythonModel):
     """Continue playlists: MLflow's wrapper around a `Bundle`."""
 
     def load_context(self, context: Any) -> None:  # noqa: ANN401  (MLflow exports no public type)

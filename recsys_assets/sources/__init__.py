@@ -1,1 +1,1 @@
-"""Readers of raw input, one module per format; each yields the same relation and its rejected rows."""
+"""Readers of raw input, one module per format: the same relation from each, and rejected rows."""

@@ -178,7 +178,10 @@ def test_sample_takes_whole_playlists_of_every_side(tmp_path: Path) -> None:
     for _ in range(2):
         connection = prepare(cleaned, sample_percent=20)
         counts.append(
-            [connection.execute(f"SELECT count(*) FROM {t}").fetchall()[0][0] for t in SPLIT_OF_TABLE]
+            [
+                connection.execute(f"SELECT count(*) FROM {t}").fetchall()[0][0]
+                for t in SPLIT_OF_TABLE
+            ]
         )
     assert counts[0] == counts[1]
     assert sum(counts[0]) == pytest.approx(200, abs=50)
@@ -202,9 +205,7 @@ def test_tables_become_the_models_types(cleaned: Path) -> None:
     tracks = tracks_as_catalog(connection.table(c.TRACK_CATALOG).to_arrow_table())
     artists = artists_as_catalog(connection.table(c.ARTIST_CATALOG).to_arrow_table())
     playlists = track_playlists(
-        connection.execute(
-            f"FROM {c.PLAYLIST_SEQUENCES} ORDER BY {c.PLAYLIST_ID}"
-        ).to_arrow_table()
+        connection.execute(f"FROM {c.PLAYLIST_SEQUENCES} ORDER BY {c.PLAYLIST_ID}").to_arrow_table()
     )
     assert [tracks.ids[i].as_py() for i in playlists.items] == ["a", "b", "c", "a", "b", "a", "d"]
     assert playlists.titles is not None

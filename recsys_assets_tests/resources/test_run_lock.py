@@ -26,9 +26,7 @@ def _hold_and_record(folder: Path, run_id: str, seconds: float, log: Path) -> No
 
 def start(*arguments: Any) -> Any:
     """Start `_hold_and_record` in another process."""
-    process = multiprocessing.get_context("spawn").Process(
-        target=_hold_and_record, args=arguments
-    )
+    process = multiprocessing.get_context("spawn").Process(target=_hold_and_record, args=arguments)
     process.start()
     return process
 

@@ -1,0 +1,62 @@
+# Everything a user does. Each target sets up what it needs and nothing twice; the README shows the
+# plain command behind each.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RECSYS_HOME ?= $(CURDIR)/var
+export RECSYS_HOME := $(abspath $(RECSYS_HOME))
+export DAGSTER_HOME := $(RECSYS_HOME)/dagster
+ifdef RAW
+export RECSYS_RAW := $(abspath $(RAW))
+endif
+PORT ?= 3000
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run ui test test-fast lint format lock clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(DAGSTER_HOME)/dagster.yaml: dagster.yaml | $(VENV)/.installed
+	$(BIN)/python -m recsys_assets setup
+
+setup: $(VENV)/.installed $(DAGSTER_HOME)/dagster.yaml  ## environment, Dagster's instance, MLflow's store
+
+run: setup  ## refresh everything [RAW=path/to/files] [FORCE=1]
+	$(BIN)/python -m recsys_assets run $(if $(FORCE),--force)
+
+ui: setup  ## webserver and daemon [RAW=path/to/files] [PORT=3000]
+	@echo "Dagster: http://localhost:$(PORT)"
+	cd $(DAGSTER_HOME) && $(abspath $(BIN))/dagster dev -m recsys_assets.definitions -p $(PORT)
+
+test: $(VENV)/.installed lint  ## lint, type check and all tests
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.installed  ## the tests that take about two minutes
+	$(BIN)/python -m pytest -m "not slow and not real_data"
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed  ## format and mend what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock:  ## resolve pyproject.toml afresh and write the exact versions into requirements.lock
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet --disable-pip-version-check ".[dev]"
+	(sed -n '/^#/p' requirements.lock; \
+	 build/lock/bin/pip freeze --exclude recsys_assets | grep -v ' @ ') > build/requirements.lock
+	mv build/requirements.lock requirements.lock
+
+clean:  ## remove the environment and caches (not $(RECSYS_HOME))
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info

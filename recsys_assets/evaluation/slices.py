@@ -1,0 +1,31 @@
+"""Slices: for which playlists a model is good, by the target's popularity and the query's length.
+
+Gives names and masks; measuring is in `protocol.py`.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from recsys_assets.playlists import MISSING, Bool, Int32, Int64, PlaylistSet
+
+TARGET_PLAYS = ((1, 4), (5, 19), (20, 99), (100, None))
+QUERY_LENGTHS = ((0, 4), (5, 9), (10, 24), (25, 49), (50, 99), (100, None))
+UNSEEN = "target_plays_unseen"
+
+
+def slices(
+    queries: PlaylistSet, targets: Int32, training_counts: Int64
+) -> Iterator[tuple[str, Bool]]:
+    """Yield the name and the bool[n] mask of every slice that holds at least one playlist."""
+    plays = np.where(targets == MISSING, 0, training_counts[targets])
+    if (plays == 0).any():
+        yield UNSEEN, plays == 0
+    for prefix, values, bounds in (
+        ("target_plays", plays, TARGET_PLAYS),
+        ("query_length", queries.lengths, QUERY_LENGTHS),
+    ):
+        for low, high in bounds:
+            mask = (values >= low) & (values <= (np.inf if high is None else high))
+            if mask.any():
+                yield f"{prefix}_{low}_{'or_more' if high is None else f'to_{high}'}", mask

@@ -1,0 +1,222 @@
+"""The grid of candidates: reading and validating `candidates.yaml`.
+
+One entry is one candidate: a name, a family and its hyperparameters. Every mistake becomes a
+`GridError` that names file, entry, field, the value found and what is allowed. What the families
+and their fields are is known to `models/registry.py`; making assets of them belongs in `assets/`.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from recsys_assets.errors import GridError
+from recsys_assets.models.base import Hyperparameters
+from recsys_assets.models.registry import FAMILIES
+
+PACKAGED_GRID = Path(__file__).with_name("candidates.yaml")
+ENTRIES = "candidates"
+NAME, FAMILY, PARAMETERS = "name", "family", "parameters"
+NAME_PATTERN = re.compile(r"[A-Za-z0-9_]+")
+"""What Dagster allows as the last part of an asset key."""
+
+
+@dataclass(frozen=True)
+class CandidateSpec:
+    """One entry of the grid.
+
+    Attributes
+    ----------
+    name
+        Unique within the grid, and the last part of the candidate's asset key.
+    family
+        A key of `models.registry.FAMILIES`.
+    parameters
+        The family's hyperparameters, validated, defaults filled in.
+    """
+
+    name: str
+    family: str
+    parameters: Hyperparameters
+
+
+def load_grid(path: Path | None = None) -> tuple[CandidateSpec, ...]:
+    """Read a grid of candidates.
+
+    Parameters
+    ----------
+    path
+        A YAML file; None for the grid that the package ships.
+
+    Returns
+    -------
+    tuple of CandidateSpec
+        At least one, in the order of the file.
+
+    Raises
+    ------
+    GridError
+        If the file cannot be read or an entry cannot be used; all faulty entries are named at once.
+    """
+    file = PACKAGED_GRID if path is None else path
+    content = _read(file)
+    if not isinstance(content, dict) or list(content) != [ENTRIES]:
+        found = (
+            f"keys {', '.join(map(str, content))}" if isinstance(content, dict) else _kind(content)
+        )
+        raise GridError(f"{file}: expected one key '{ENTRIES}' at the top, found {found}")
+    entries = content[ENTRIES]
+    if not isinstance(entries, list) or not entries:
+        found = "an empty list" if entries == [] else _kind(entries)
+        raise GridError(f"{file}: expected a list of entries under '{ENTRIES}', found {found}")
+    problems: list[str] = []
+    specs: dict[str, CandidateSpec] = {}
+    for number, entry in enumerate(entries, 1):
+        found_here, spec = _candidate(entry, number)
+        problems += found_here
+        if spec is not None and spec.name in specs:
+            problems.append(
+                f"entry {number} ({spec.name}), field {NAME}: {spec.name!r} is taken by an earlier "
+                "entry; names must be unique"
+            )
+        elif spec is not None:
+            specs[spec.name] = spec
+    if problems:
+        raise GridError(f"{file}:\n  " + "\n  ".join(problems))
+    return tuple(specs.values())
+
+
+def _candidate(entry: object, number: int) -> tuple[list[str], CandidateSpec | None]:
+    """Return what is wrong with an entry, or the candidate that it describes."""
+    where = f"entry {number}"
+    if not isinstance(entry, dict):
+        return [f"{where}: expected {NAME}, {FAMILY} and {PARAMETERS}, found {_kind(entry)}"], None
+    name, family = entry.get(NAME), entry.get(FAMILY)
+    where += f" ({name})" if isinstance(name, str) else ""
+    problems = [
+        f"{where}, field {key}: not a field of an entry; {_choices(str(key), _ENTRY_FIELDS)}"
+        for key in entry
+        if key not in _ENTRY_FIELDS
+    ]
+    if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
+        problems.append(
+            f"{where}, field {NAME}: found {_value(name)}; allowed are letters, digits and "
+            "underscores (it becomes the name of an asset)"
+        )
+    if not isinstance(family, str) or family not in FAMILIES:
+        problems.append(
+            f"{where}, field {FAMILY}: found {_value(family)}; {_choices(str(family), FAMILIES)}"
+        )
+        return problems, None
+    values = entry.get(PARAMETERS)
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        problems.append(
+            f"{where}, field {PARAMETERS}: expected hyperparameters by name, found {_kind(values)}"
+        )
+        return problems, None
+    kind = FAMILIES[family].parameters_type
+    try:
+        parameters = kind.model_validate(values, strict=True)
+    except ValidationError as error:
+        return problems + [f"{where}, {text}" for text in _explain(error, kind, family)], None
+    if problems:
+        return problems, None
+    return [], CandidateSpec(str(name), family, parameters)
+
+
+_ENTRY_FIELDS = (NAME, FAMILY, PARAMETERS)
+
+
+def _explain(error: ValidationError, kind: type[Hyperparameters], family: str) -> list[str]:
+    lines = []
+    properties = kind.model_json_schema().get("properties", {})
+    for problem in error.errors():
+        field = str(problem["loc"][0])
+        if problem["type"] == "extra_forbidden":
+            allowed = _choices(field, properties) if properties else "it has none"
+            lines.append(f"field {field}: not a hyperparameter of family {family}; {allowed}")
+        else:
+            schema = properties[field]
+            lines.append(
+                f"field {field}: found {_value(problem['input'])}; allowed is {_range(schema)}. "
+                f"({schema['description']})"
+            )
+    return lines
+
+
+def _range(schema: Mapping[str, Any]) -> str:
+    """Return the values that a field's JSON schema allows, in words."""
+    if "enum" in schema:
+        return " or ".join(_value(value) for value in schema["enum"])
+    words = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
+    text = words.get(schema["type"], schema["type"])
+    limits = {
+        "minimum": "at least",
+        "exclusiveMinimum": "greater than",
+        "maximum": "at most",
+        "exclusiveMaximum": "less than",
+    }
+    bounds = [f"{limits[key]} {schema[key]:g}" for key in limits if key in schema]
+    return f"{text} {' and '.join(bounds)}" if bounds else text
+
+
+def _choices(found: str, allowed: Iterable[str]) -> str:
+    names = list(allowed)
+    close = difflib.get_close_matches(found, names, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    return f"allowed are {', '.join(names)}{hint}"
+
+
+def _value(value: object) -> str:
+    return "nothing" if value is None else repr(value)
+
+
+def _kind(value: object) -> str:
+    names = {dict: "a mapping", list: "a list", str: "a text", type(None): "nothing"}
+    return names.get(type(value), f"{value!r}")
+
+
+# --- YAML -----------------------------------------------------------------------------------------
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice and reads 1e-5 as a number (PyYAML: as a text)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for at, key in enumerate(keys):
+            if key in keys[:at]:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} is given twice", node.value[at][0].start_mark
+                )
+        return super().construct_mapping(node, deep=deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+
+
+def _read(file: Path) -> object:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GridError(
+            f"{file}: the candidates file cannot be read ({error}); RECSYS_CANDIDATES names it, "
+            "unset it to use the grid that the package ships"
+        ) from None
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f", line {mark.line + 1}" if mark is not None else ""
+        raise GridError(f"{file}{line}: not valid YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise GridError(f"{file}: not valid YAML: {error}") from None

@@ -1,0 +1,173 @@
+"""Co-occurrence: what stands near an item in playlists, sooner counted more, later ones most.
+
+Sequential rules (Ludewig & Jannach, Evaluation of session-based recommendation algorithms, UMUAI
+2018) with a window on both sides, popularity discounts and an optional second hop. Counting and
+ranking run in `kernels.py`; here stand hyperparameters, the inverted index and threads.
+"""
+
+import itertools
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from recsys_assets.models.base import Hyperparameters, Recommender
+from recsys_assets.models.kernels import cooccurrence_rows, rank_by_rows
+from recsys_assets.models.parallel import map_blocks, row_blocks, thread_count
+from recsys_assets.models.topk import check_queries, readonly
+from recsys_assets.playlists import Catalog, Float32, Float64, Int32, Int64, PlaylistSet
+from recsys_assets.progress import Progress, Ticker
+
+FIT_BLOCK_PAIRS = 2_000_000
+"""Most pairs counted in one block of items (or one item's, if more): bounds a thread's buffer."""
+
+
+class CooccurrenceParameters(Hyperparameters):
+    """Hyperparameters of directional distance-weighted co-occurrence."""
+
+    window: int = Field(
+        default=50, ge=1, le=10_000, description="Positions to either side that count as near."
+    )
+    distance_exponent: float = Field(
+        default=0.5,
+        ge=0,
+        le=4,
+        description="A pair d positions apart weighs d ** -exponent; 0 ignores the distance.",
+    )
+    backward: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Weight of what stood before an item; what came after it weighs 1.",
+    )
+    length_exponent: float = Field(
+        default=0.0,
+        ge=0,
+        le=2,
+        description="Pairs are divided by their playlist's length to this power: 0 counts all alike.",
+    )
+    query_discount: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Weights are divided by the query item's plays to this power.",
+    )
+    popularity_discount: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Weights are divided by the neighbour's plays to this power.",
+    )
+    max_neighbours: int = Field(
+        default=200, ge=1, le=10_000, description="Neighbours kept for each item, best first."
+    )
+    query_items: int = Field(
+        default=50, ge=1, le=10_000, description="Latest known items of a query that are used."
+    )
+    recency_exponent: float = Field(
+        default=0.5,
+        ge=0,
+        le=4,
+        description="The n-th latest item of a query weighs n ** -exponent.",
+    )
+    two_hop: float = Field(
+        default=0.0,
+        ge=0,
+        le=10,
+        description="Weight of the neighbours of the best neighbours; 0 leaves them out.",
+    )
+    two_hop_items: int = Field(
+        default=50, ge=1, le=1000, description="Best neighbours whose own neighbours are added."
+    )
+
+
+class Cooccurrence(Recommender):
+    """Directional distance-weighted co-occurrence, optionally with a two-hop step.
+
+    Item `i` at position `p` and `j` at `q` of one playlist, ``0 < |p - q| <= window``, add
+    ``|p - q| ** -distance_exponent`` to the weight of `j` after `i`, times `backward` where `j`
+    came first, over the playlist's length to the power of `length_exponent`. Sums are divided by
+    ``plays(i) ** query_discount * plays(j) ** popularity_discount``. A query scores the mean of
+    its latest items' rows, weighted by recency; the two-hop step adds `two_hop` times the mean of
+    the best neighbours' rows, weighted by their scores.
+    """
+
+    family: ClassVar[str] = "cooccurrence"
+    parameters_type: ClassVar[type[Hyperparameters]] = CooccurrenceParameters
+    parameters: CooccurrenceParameters
+
+    def _fit(self, train: PlaylistSet, catalog: Catalog, *, seed: int, progress: Progress) -> None:
+        p = self.parameters
+        plays = np.bincount(train.items, minlength=self.size)
+        occurrences = np.argsort(train.items, kind="stable")
+        occurrence_offsets = np.concatenate([[0], np.cumsum(plays)])
+        owners = np.repeat(np.arange(len(train), dtype=np.int32), train.lengths)
+        distances = np.arange(p.window + 1, dtype=np.float64)
+        forward = np.zeros(p.window + 1)
+        forward[1:] = distances[1:] ** -p.distance_exponent
+        backward = forward * p.backward
+        playlist_scale = np.maximum(train.lengths, 1).astype(np.float64) ** -p.length_exponent
+        counts = np.maximum(plays, 1).astype(np.float64)
+        row_scale, column_scale = counts**-p.query_discount, counts**-p.popularity_discount
+        pairs = plays * np.minimum(2 * p.window, int(train.lengths.max()) - 1)
+        blocks = _blocks_of_pairs(pairs)
+        lengths = np.zeros(self.size, np.int64)
+        ticker = Ticker(progress, "items", self.size)
+
+        def count(block: tuple[int, int]) -> tuple[Int32, Float32]:
+            low, high = block
+            room = int(np.minimum(pairs[low:high], min(p.max_neighbours, self.size)).sum())
+            row_items, row_weights = np.empty(room, np.int32), np.empty(room, np.float32)
+            written = cooccurrence_rows(
+                low, high, readonly(train.offsets), readonly(train.items), owners,
+                occurrence_offsets, occurrences, forward, backward, playlist_scale, row_scale,
+                column_scale, p.max_neighbours, lengths, row_items, row_weights,
+            )  # fmt: skip
+            ticker.done(high)
+            return row_items[:written].copy(), row_weights[:written].copy()
+
+        rows = map_blocks(count, blocks)
+        self._row_offsets: Int64 = np.concatenate([[0], np.cumsum(lengths)])
+        self._row_items: Int32 = np.concatenate([items for items, _ in rows])
+        self._row_weights: Float32 = np.concatenate([weights for _, weights in rows])
+
+    def _rank(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
+        check_queries(queries, self.size)
+        p = self.parameters
+        items = np.empty((len(queries), k), np.int32)
+        scores = np.empty((len(queries), k), np.float32)
+        recency: Float64 = np.arange(1, p.query_items + 1, dtype=np.float64) ** -p.recency_exponent
+
+        def rank(block: tuple[int, int]) -> None:
+            rank_by_rows(
+                *block, readonly(queries.offsets), readonly(queries.items), self._row_offsets,
+                self._row_items, self._row_weights, recency, p.two_hop, p.two_hop_items,
+                np.zeros(self.size), np.empty(self.size, np.int32), items, scores,
+            )  # fmt: skip
+
+        map_blocks(rank, row_blocks(len(queries)))
+        return items, scores
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {
+            "row_offsets": self._row_offsets,
+            "row_items": self._row_items,
+            "row_weights": self._row_weights,
+        }
+
+    def _restore(self, arrays: dict[str, np.ndarray]) -> None:
+        self._row_offsets = arrays["row_offsets"]
+        self._row_items = arrays["row_items"]
+        self._row_weights = arrays["row_weights"]
+
+
+def _blocks_of_pairs(pairs: Int64) -> list[tuple[int, int]]:
+    """Cut items into runs of about equal work: at most `FIT_BLOCK_PAIRS` pairs, or one item."""
+    ends = np.cumsum(pairs)
+    limit = max(1, min(FIT_BLOCK_PAIRS, int(ends[-1]) // (4 * thread_count()) + 1))
+    edges = [0]
+    while edges[-1] < len(pairs):
+        before = ends[edges[-1] - 1] if edges[-1] else 0
+        edge = int(np.searchsorted(ends, before + limit, side="right"))
+        edges.append(max(edge, edges[-1] + 1))
+    return list(itertools.pairwise(edges))

@@ -1,0 +1,399 @@
+# ruff: noqa: PLR0912  (numba takes flat, positional arguments and inlines no closures)
+"""All code that numba compiles: heaps under the total order, ranking, co-occurrence.
+
+One file on purpose: numba's cache notices a change of the file that a kernel stands in, never of a
+helper that it calls in another one. The total order everywhere is score descending, then item index
+ascending. Every kernel works on a range of independent rows, releases the GIL and checks no bounds:
+callers validate. Callers in Python (`topk.py`, `cooccurrence.py`) own allocation and threads.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+from recsys_assets.playlists import MISSING, Float32, Float64, Int32, Int64
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def kernel(function: Function) -> Function:
+    """Compile `function` on its first call, without the GIL, and keep the code in numba's cache.
+
+    The cache is NUMBA_CACHE_DIR where that is set (when numba is first imported), else
+    `__pycache__` beside this file, else, where that is read-only, the user's own cache folder.
+    Where none of them can be written (a locked-down container) every process compiles again.
+    """
+    try:
+        return cast(Function, numba.njit(function, nogil=True, cache=True))
+    except RuntimeError as error:  # numba: "no locator available"
+        logging.getLogger(__name__).warning(
+            "numba finds no folder to keep compiled code in (%s); set NUMBA_CACHE_DIR", error
+        )
+        return cast(Function, numba.njit(function, nogil=True))
+
+
+# --- a heap with the worst entry at its root ------------------------------------------------------
+@kernel
+def _worse(score: np.float32, item: int, other_score: np.float32, other_item: int) -> bool:
+    return bool(score < other_score or (score == other_score and item > other_item))
+
+
+@kernel
+def _sift_down(scores: Float32, items: Int32, size: int) -> None:
+    """Restore the heap `[:size]` after its root was replaced."""
+    score, item = scores[0], items[0]
+    at = 0
+    while True:
+        child = 2 * at + 1
+        if child >= size:
+            break
+        right = child + 1
+        if right < size and _worse(scores[right], items[right], scores[child], items[child]):
+            child = right
+        if not _worse(scores[child], items[child], score, item):
+            break
+        scores[at], items[at] = scores[child], items[child]
+        at = child
+    scores[at], items[at] = score, item
+
+
+@kernel
+def _push(scores: Float32, items: Int32, size: int, score: np.float32, item: int) -> int:
+    """Offer an entry to a heap of capacity `len(scores)`; return its new size."""
+    if size == len(scores):
+        if _worse(scores[0], items[0], score, item):
+            scores[0], items[0] = score, item
+            _sift_down(scores, items, size)
+        return size
+    at = size
+    while at > 0:
+        parent = (at - 1) // 2
+        if not _worse(score, item, scores[parent], items[parent]):
+            break
+        scores[at], items[at] = scores[parent], items[parent]
+        at = parent
+    scores[at], items[at] = score, item
+    return size + 1
+
+
+@kernel
+def _sort_best_first(scores: Float32, items: Int32, size: int) -> None:
+    """Turn the heap `[:size]` into a list, best first."""
+    for end in range(size - 1, 0, -1):
+        scores[0], scores[end] = scores[end], scores[0]
+        items[0], items[end] = items[end], items[0]
+        _sift_down(scores, items, end)
+
+
+# --- completion with popular items ----------------------------------------------------------------
+@kernel
+def complete_rows(
+    items: Int32, scores: Float32, offsets: Int64, query_items: Int32, popular: Int32, marks: Int64
+) -> None:
+    """Fill rows that end in MISSING with popular items (see `topk.complete_with_popular`).
+
+    `marks` is zeroed int64 scratch, longer than every index in `popular`.
+    """
+    k = items.shape[1]
+    for row in range(len(items)):
+        own = 0
+        while own < k and items[row, own] != MISSING:
+            own += 1
+        if own == k:
+            continue
+        stamp = row + 1
+        for at in range(offsets[row], offsets[row + 1]):
+            if 0 <= query_items[at] < len(marks):
+                marks[query_items[at]] = stamp
+        for at in range(own):
+            if items[row, at] < len(marks):
+                marks[items[row, at]] = stamp
+        score = scores[row, own - 1] if own else np.float32(0.0)
+        # A step that float32 still resolves after 2**23 subtractions.
+        step = max(np.float32(1.0), abs(score) * np.float32(2.0**-10))
+        filled = own
+        for candidate in popular:
+            if filled == k:
+                break
+            if marks[candidate] != stamp:
+                items[row, filled] = candidate
+                scores[row, filled] = score - np.float32(filled - own + 1) * step
+                filled += 1
+        for at in range(filled, k):
+            items[row, at] = MISSING
+            scores[row, at] = -np.inf
+
+
+# --- dense vectors --------------------------------------------------------------------------------
+@kernel
+def push_tile(
+    tile: Float32,
+    first_item: int,
+    stride: int,
+    exclude_offsets: Int64,
+    excluded: Int32,
+    heap_scores: Float32,
+    heap_items: Int32,
+    sizes: Int64,
+    low: int,
+    high: int,
+) -> None:
+    """Offer a tile of scores float32[rows, width] to the heaps of rows `low` to `high`.
+
+    Column `c` is item `first_item + c * stride`. Overwrites the scores of excluded items in `tile`.
+    """
+    width = tile.shape[1]
+    capacity = heap_scores.shape[1]
+    for row in range(low, high):
+        scores = tile[row]
+        for at in range(exclude_offsets[row], exclude_offsets[row + 1]):
+            beyond = excluded[at] - first_item
+            if beyond >= 0 and beyond % stride == 0 and beyond // stride < width:
+                scores[beyond // stride] = -np.inf
+        size = sizes[row]
+        threshold = heap_scores[row, 0] if size == capacity else np.float32(-np.inf)
+        for column in range(width):
+            if scores[column] > threshold:
+                size = _push(
+                    heap_scores[row],
+                    heap_items[row],
+                    size,
+                    scores[column],
+                    first_item + column * stride,
+                )
+                if size == capacity:
+                    threshold = heap_scores[row, 0]
+        sizes[row] = size
+
+
+@kernel
+def _dot(left: Float32, right: Float32) -> np.float32:
+    total = 0.0
+    for at in range(len(left)):
+        total += np.float64(left[at]) * np.float64(right[at])
+    return np.float32(total)
+
+
+@kernel
+def refine_rows(
+    queries: Float32,
+    vectors: Float32,
+    exclude_offsets: Int64,
+    excluded: Int32,
+    heap_scores: Float32,
+    heap_items: Int32,
+    sizes: Int64,
+    bounds: Float32,
+    out_items: Int32,
+    out_scores: Float32,
+    low: int,
+    high: int,
+) -> None:
+    """Turn heaps of approximate scores into exact rankings, for rows `low` to `high`.
+
+    `bounds[row]` is the largest error of an approximate score. Where the kept candidates cannot be
+    proven to hold the true best `k`, all items of that row are scored.
+    """
+    k = out_items.shape[1]
+    capacity = heap_scores.shape[1]
+    for row in range(low, high):
+        size = sizes[row]
+        worst_kept = heap_scores[row, 0]
+        found = 0
+        for at in range(size):
+            item = heap_items[row, at]
+            score = _dot(queries[row], vectors[item])
+            found = _push(out_scores[row], out_items[row], found, score, item)
+        if (
+            size == capacity
+            and capacity < len(vectors)
+            and not (found == k and out_scores[row, 0] > worst_kept + bounds[row])
+        ):
+            found = 0
+            for item in range(len(vectors)):
+                score = _dot(queries[row], vectors[item])
+                if found == k and score <= out_scores[row, 0]:
+                    continue
+                wanted = True
+                for at in range(exclude_offsets[row], exclude_offsets[row + 1]):
+                    if excluded[at] == item:
+                        wanted = False
+                        break
+                if wanted:
+                    found = _push(out_scores[row], out_items[row], found, score, item)
+        _sort_best_first(out_scores[row], out_items[row], found)
+        for at in range(found, k):
+            out_items[row, at] = MISSING
+            out_scores[row, at] = -np.inf
+
+
+# --- co-occurrence --------------------------------------------------------------------------------
+@kernel
+def cooccurrence_rows(
+    low: int,
+    high: int,
+    offsets: Int64,
+    items: Int32,
+    owners: Int32,
+    occurrence_offsets: Int64,
+    occurrences: Int64,
+    forward: Float64,
+    backward: Float64,
+    playlist_scale: Float64,
+    row_scale: Float64,
+    column_scale: Float64,
+    max_neighbours: int,
+    counts: Int64,
+    out_items: Int32,
+    out_weights: Float32,
+) -> int:
+    """Accumulate the rows of items `low` to `high`; return how many entries were written.
+
+    Each item's occurrences are walked in order and each window from left to right, so every sum has
+    one order. `forward[d]` and `backward[d]` weigh a neighbour `d` positions later or earlier; a
+    playlist's pairs all weigh `playlist_scale`.
+    """
+    size = len(row_scale)
+    window = len(forward) - 1
+    sums = np.zeros(size, np.float64)
+    touched = np.empty(size, np.int32)
+    written = 0
+    for item in range(low, high):
+        neighbours = 0
+        for at in range(occurrence_offsets[item], occurrence_offsets[item + 1]):
+            here = occurrences[at]
+            owner = owners[here]
+            start = max(offsets[owner], here - window)
+            stop = min(offsets[owner + 1], here + window + 1)
+            for there in range(start, stop):
+                other = items[there]
+                weight = forward[there - here] if there > here else backward[here - there]
+                weight *= playlist_scale[owner]
+                if other == item or weight == 0.0:
+                    continue
+                if sums[other] == 0.0:
+                    touched[neighbours] = other
+                    neighbours += 1
+                sums[other] += weight
+        room = min(neighbours, max_neighbours)
+        row_weights = out_weights[written : written + room]
+        row_items = out_items[written : written + room]
+        kept = 0
+        for at in range(neighbours):
+            other = touched[at]
+            weight = np.float32(sums[other] * row_scale[item] * column_scale[other])
+            sums[other] = 0.0
+            kept = _push(row_weights, row_items, kept, weight, other)
+        _sort_best_first(row_weights, row_items, kept)
+        counts[item] = kept
+        written += kept
+    return written
+
+
+@kernel
+def _add_row(
+    item: int,
+    factor: float,
+    row_offsets: Int64,
+    row_items: Int32,
+    row_weights: Float32,
+    sums: Float64,
+    touched: Int32,
+    count: int,
+) -> int:
+    """Add `factor` times a row to `sums`, but for blocked items; return the new touched count."""
+    for at in range(row_offsets[item], row_offsets[item + 1]):
+        other = row_items[at]
+        if sums[other] < 0.0:
+            continue
+        if sums[other] == 0.0:
+            touched[count] = other
+            count += 1
+        sums[other] += factor * row_weights[at]
+    return count
+
+
+@kernel
+def rank_by_rows(
+    low: int,
+    high: int,
+    query_offsets: Int64,
+    query_items: Int32,
+    row_offsets: Int64,
+    row_items: Int32,
+    row_weights: Float32,
+    recency: Float64,
+    two_hop: float,
+    breadth: int,
+    sums: Float64,
+    touched: Int32,
+    out_items: Int32,
+    out_scores: Float32,
+) -> None:
+    """Rank queries `low` to `high` by the weighted sum of their items' rows.
+
+    `sums` is zeroed float64[size] scratch, given back zeroed; `touched` int32[size] scratch. An
+    item of the query holds -1 in `sums`, which blocks it. Weights are positive.
+    """
+    k = out_items.shape[1]
+    hop_scores = np.empty(breadth, np.float32)
+    hop_items = np.empty(breadth, np.int32)
+    for query in range(low, high):
+        start, stop = query_offsets[query], query_offsets[query + 1]
+        count = 0
+        for at in range(start, stop):
+            item = query_items[at]
+            if item != MISSING and sums[item] == 0.0:
+                sums[item] = -1.0
+                touched[count] = item
+                count += 1
+        total = 0.0
+        used = 0
+        for at in range(stop - 1, start - 1, -1):
+            if used == len(recency):
+                break
+            if query_items[at] != MISSING:
+                total += recency[used]
+                used += 1
+        used = 0
+        for at in range(stop - 1, start - 1, -1):
+            if used == len(recency):
+                break
+            item = query_items[at]
+            if item != MISSING:
+                factor = recency[used] / total
+                count = _add_row(
+                    item, factor, row_offsets, row_items, row_weights, sums, touched, count
+                )
+                used += 1
+        if two_hop > 0.0:
+            hops = 0
+            for at in range(count):
+                if sums[touched[at]] > 0.0:
+                    hops = _push(
+                        hop_scores, hop_items, hops, np.float32(sums[touched[at]]), touched[at]
+                    )
+            _sort_best_first(hop_scores, hop_items, hops)
+            total = 0.0
+            for at in range(hops):
+                total += hop_scores[at]
+            for at in range(hops):
+                factor = two_hop * hop_scores[at] / total
+                count = _add_row(
+                    hop_items[at], factor, row_offsets, row_items, row_weights, sums, touched, count
+                )
+        found = 0
+        for at in range(count):
+            item = touched[at]
+            if sums[item] > 0.0:
+                found = _push(
+                    out_scores[query], out_items[query], found, np.float32(sums[item]), item
+                )
+            sums[item] = 0.0
+        _sort_best_first(out_scores[query], out_items[query], found)
+        for at in range(found, k):
+            out_items[query, at] = MISSING
+            out_scores[query, at] = -np.inf

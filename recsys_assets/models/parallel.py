@@ -1,0 +1,51 @@
+"""Threads over independent blocks of work.
+
+The kernels release the GIL, so plain Python threads use every core. Numba's own `prange` is not
+used: its layers abort the process on use after a fork (GNU OpenMP) or on two calls at once
+(workqueue), and a served model sees both. No kernel and no model belongs here.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numba
+
+Block = TypeVar("Block")
+Result = TypeVar("Result")
+
+
+def thread_count() -> int:
+    """Return the number of threads: NUMBA_NUM_THREADS, or the cores that this process may use."""
+    return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+
+
+def map_blocks(work: Callable[[Block], Result], blocks: Sequence[Block]) -> list[Result]:
+    """Return ``[work(block) for block in blocks]``, computed by up to `thread_count` threads.
+
+    `work` must release the GIL to gain from it, and must not depend on other blocks: the result
+    then does not depend on the number of threads. Of errors, the first block's is raised.
+    """
+    threads = min(thread_count(), len(blocks))
+    if threads <= 1:
+        return [work(block) for block in blocks]
+    with ThreadPoolExecutor(threads, thread_name_prefix="recsys") as pool:
+        return list(pool.map(work, blocks))
+
+
+def row_blocks(rows: int, *, per_thread: int = 1, smallest: int = 16) -> list[tuple[int, int]]:
+    """Cut ``range(rows)`` into near-equal (first, last) blocks, `last` exclusive.
+
+    Parameters
+    ----------
+    rows
+        Number of rows, 0 or more.
+    per_thread
+        Blocks for each thread; more even out rows of unequal cost.
+    smallest
+        Rows below which a block is not worth a thread of its own.
+    """
+    count = max(1, min(thread_count() * per_thread, rows // smallest))
+    edges = [rows * i // count for i in range(count + 1)]
+    return list(itertools.pairwise(edges))

@@ -1,0 +1,106 @@
+"""Staging of CSV files: records split into fields inside DuckDB, one INSERT per file.
+
+What the three CSV formats have in common. Which fields are needed and what they mean is said by
+each format's own module.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from recsys_assets.errors import SourceError
+from recsys_assets.sources.containers import open_bytes
+from recsys_assets.sources.fields import field_defect, split_record, trimmed
+from recsys_assets.sources.formats import parse_header
+from recsys_assets.sources.lines import RecordReader
+from recsys_assets.sources.manifest import RawFile
+from recsys_assets.sources.relation import SEQ_PER_FILE, FileRead, Workspace
+
+RAW_TEXT: Final = "rtrim(text, chr(10) || chr(13))"
+"""The record as read. Cutting off every record's line end would cost a third of the splitting."""
+
+Columns = Callable[[Mapping[str, str]], Mapping[str, str]]
+
+
+def stage_csv(
+    work: Workspace, table: str, number: int, columns: Columns, *, multiline: bool
+) -> FileRead:
+    """Insert a CSV file's records into `table`.
+
+    Parameters
+    ----------
+    work
+        Connection, manifest and options.
+    table
+        Made if needed: ``seq``, ``raw_text``, and what `columns` names.
+    number
+        Which file of the manifest.
+    columns
+        Given an expression for each header name (trimmed, NULL where empty), returns one
+        for each column. ``defect`` is NULL for a usable row and is asked only of rows whose number
+        of fields is right; ``raw_text`` is kept for usable rows too.
+    multiline
+        Whether quoted fields may hold line ends.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read to its end.
+    """
+    started = time.monotonic()
+    file = work.manifest.files[number]
+    header = _header(file)
+    width = len(header)
+    asked = dict(columns({name: f"field_{at}" for at, name in enumerate(header)}))
+    defect = asked.pop("defect")
+    raw_text = asked.pop("raw_text", "NULL")
+    if work.options.filters:
+        raw_text = RAW_TEXT
+    kept = ", ".join(
+        f"CASE WHEN defect IS NULL THEN {one} END AS {name}" for name, one in asked.items()
+    )
+    used = [
+        at for at in range(width) if any(f"field_{at}" in one for one in (defect, *asked.values()))
+    ]
+    select = f"""
+        WITH records AS (
+            SELECT seq, text, defect, string_split(text, '"') AS parts FROM csv_records
+        ), listed AS (
+            SELECT seq, text, defect, {split_record(RAW_TEXT, "parts", width)} AS fields
+            FROM records
+        ), named AS (
+            SELECT seq, text, coalesce(defect, {field_defect("fields", width)}) AS broken,
+                {", ".join(f"{trimmed(f'fields[{at + 1}]')} AS field_{at}" for at in used)}
+            FROM listed
+        ), judged AS (
+            SELECT *, CASE WHEN broken IS NULL THEN {defect} ELSE broken END AS defect FROM named
+        )
+        SELECT seq, defect,
+            CASE WHEN defect IS NULL THEN {raw_text} ELSE {RAW_TEXT} END AS raw_text, {kept}
+        FROM judged"""
+    with open_bytes(Path(file.path), file.container, file.member, file.name) as stream:
+        base = number * SEQ_PER_FILE
+        reader = RecordReader(stream, file.name, base, width, multiline=multiline)
+        work.connection.register("csv_records", reader.arrow())
+        try:
+            verb = f"INSERT INTO {table}" if number else f"CREATE TEMP TABLE {table} AS"
+            work.connection.execute(f"{verb} {select}")
+        except duckdb.Error:
+            if reader.failure is not None:
+                raise reader.failure from None
+            raise
+        finally:
+            work.connection.unregister("csv_records")
+    return FileRead(reader.records, reader.size, time.monotonic() - started)
+
+
+def _header(file: RawFile) -> list[str]:
+    with open_bytes(Path(file.path), file.container, file.member, file.name) as stream:
+        while line := stream.readline():
+            names = parse_header(line)
+            if any(names):
+                return names
+    raise SourceError(f"{file.name}: expected a CSV header, found none; scan the raw files again")

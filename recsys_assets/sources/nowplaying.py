@@ -1,0 +1,52 @@
+"""The #nowplaying CSV: one physical line is one row, a playlist is a user's playlist name.
+
+Nothing in the file tells two playlists of the same name by one user apart: they merge, in the order
+of the file.
+"""
+
+from collections.abc import Mapping
+
+from recsys_assets import columns as c
+from recsys_assets.sources.csv_files import stage_csv
+from recsys_assets.sources.fields import first_empty, joined, scoped_id
+from recsys_assets.sources.formats import NOWPLAYING_FIELDS
+from recsys_assets.sources.relation import SEQ, Staged, Workspace
+
+_USER, _ARTIST, _TRACK, _PLAYLIST = NOWPLAYING_FIELDS
+
+
+def stage(work: Workspace) -> Staged:
+    """Stage #nowplaying files; the playlist id is `user|||playlist name`."""
+    files = [
+        stage_csv(work, "staged", number, _columns, multiline=False)
+        for number in range(len(work.manifest.files))
+    ]
+    playlist = joined("user_name", "playlist")
+    return Staged(
+        table="staged",
+        defect="defect",
+        columns={
+            c.PLAYLIST_ID: playlist,
+            c.TRACK_ID: scoped_id("artist", "track", playlist),
+            c.TRACK_NAME: "track",
+            c.ARTIST_ID: "artist",
+            c.ARTIST_NAME: "artist",
+            c.USER_ID: "user_name",
+            c.PLAYLIST_NAME: "playlist",
+        },
+        playlist=("user_name", "playlist"),
+        order=SEQ,
+        raw_text="raw_text",
+        files=files,
+    )
+
+
+def _columns(fields: Mapping[str, str]) -> Mapping[str, str]:
+    needed = [(name, fields[name]) for name in (_USER, _TRACK, _PLAYLIST)]
+    return {
+        "defect": first_empty(needed),
+        "user_name": fields[_USER],
+        "artist": fields[_ARTIST],
+        "track": fields[_TRACK],
+        "playlist": fields[_PLAYLIST],
+    }

@@ -1,0 +1,110 @@
+"""Dense ranking and completion, against plain numpy and by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from recsys_assets.models import parallel, topk
+from recsys_assets.playlists import MISSING, PlaylistSet
+
+
+def naive(
+    queries: np.ndarray, vectors: np.ndarray, exclude: list[list[int]], k: int
+) -> tuple[list[list[int]], list[list[float]]]:
+    """Rank by a full float64 score matrix and a stable sort."""
+    rows, scores = [], []
+    for query, without in zip(queries, exclude, strict=True):
+        all_scores = (vectors.astype(np.float64) @ query.astype(np.float64)).astype(np.float32)
+        order = [i for i in np.argsort(-all_scores, kind="stable") if i not in without][:k]
+        pad = k - len(order)
+        rows.append([int(i) for i in order] + [MISSING] * pad)
+        scores.append([float(all_scores[i]) for i in order] + [-np.inf] * pad)
+    return rows, scores
+
+
+@pytest.mark.parametrize("k", [1, 7, 400])
+@pytest.mark.parametrize("duplicates", [1, 60])
+def test_dense_equals_numpy(k: int, duplicates: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents errors at tile edges, in ties beyond the kept candidates, and with k > available."""
+    monkeypatch.setattr(topk, "ITEM_TILE", 64)
+    monkeypatch.setattr(topk, "QUERY_BLOCK", 8)
+    rng = np.random.default_rng(3)
+    # Small integers make every sum exact, so the naive order holds to the bit; duplicates tie.
+    vectors = rng.integers(-3, 4, (300 // duplicates, 5)).astype(np.float32)
+    vectors = np.tile(vectors, (duplicates, 1))
+    queries = rng.integers(-3, 4, (21, 5)).astype(np.float32)
+    exclude = [rng.integers(-1, 300, rng.integers(0, 9)).tolist() for _ in range(21)]
+    excluded = PlaylistSet.from_lists(exclude)
+    rows, scores = topk.top_k_dense(queries, vectors, excluded.offsets, excluded.items, k)
+    assert (rows.tolist(), scores.tolist()) == naive(queries, vectors, exclude, k)
+
+
+def test_dense_decides_by_exact_scores() -> None:
+    """Prevents an order that the matrix product's rounding decides: near ties, many candidates."""
+    rng = np.random.default_rng(4)
+    vectors = np.repeat(rng.normal(size=(1, 24)), 500, axis=0).astype(np.float32)
+    vectors += rng.normal(scale=3e-7, size=vectors.shape).astype(np.float32)
+    none = np.zeros(4, np.int64), np.empty(0, np.int32)
+    queries = rng.normal(size=(3, 24)).astype(np.float32)
+    rows, scores = topk.top_k_dense(queries, vectors, *none, 5)
+    # The kernel adds in another order than numpy, in float64 both: equal after rounding.
+    expected_rows, expected_scores = naive(queries, vectors, [[], [], []], 5)
+    assert rows.tolist() == expected_rows
+    assert scores.tolist() == expected_scores
+
+
+def test_dense_without_rows() -> None:
+    """Prevents a failure where a model knows nothing or nobody asks."""
+    none = np.zeros(3, np.int64), np.empty(0, np.int32)
+    rows, scores = topk.top_k_dense(np.ones((2, 4), "f4"), np.empty((0, 4), "f4"), *none, 2)
+    assert rows.tolist() == [[MISSING] * 2] * 2
+    assert (scores == -np.inf).all()
+    rows, _ = topk.top_k_dense(
+        np.empty((0, 4), "f4"), np.ones((5, 4), "f4"), none[0][:1], none[1], 2
+    )
+    assert rows.shape == (0, 2)
+
+
+def test_completion_by_hand() -> None:
+    """Prevents popular items that repeat the row's or the query's, or outrank the model's own."""
+    items = np.array([[5, -1, -1, -1], [-1, -1, -1, -1], [1, 2, 3, 4]], np.int32)
+    scores = np.array([[7, 0, 0, 0], [0, 0, 0, 0], [4, 3, 2, 1]], np.float32)
+    queries = PlaylistSet.from_lists([[0, 2, 99, -1], [3, 3], [6]])
+    popular = np.array([0, 5, 3, 2, 1], np.int32)
+    topk.complete_with_popular(items, scores, queries.offsets, queries.items, popular)
+    assert items.tolist() == [[5, 3, 1, -1], [0, 5, 2, 1], [1, 2, 3, 4]]
+    assert scores.tolist() == [[7, 6, 5, -np.inf], [-1, -2, -3, -4], [4, 3, 2, 1]]
+
+
+@examples(max_examples=50)
+@given(last=st.floats(-(2.0**99), 2.0**99, width=32), k=st.integers(2, 300))
+def test_completion_falls_strictly(last: float, k: int) -> None:
+    """Prevents added scores that float32 rounds up to the model's own."""
+    items, scores = np.full((1, k), MISSING, np.int32), np.zeros((1, k), np.float32)
+    items[0, 0], scores[0, 0] = 500, last
+    offsets, popular = np.zeros(2, np.int64), np.arange(400, dtype=np.int32)
+    topk.complete_with_popular(items, scores, offsets, np.empty(0, np.int32), popular)
+    assert (np.diff(scores[0]) < 0).all()
+
+
+def test_blocks_cover_all_rows_once() -> None:
+    """Prevents rows that no thread, or two threads, take."""
+    for rows in (0, 1, 15, 33, 1000):
+        blocks = parallel.row_blocks(rows, per_thread=3)
+        assert [i for low, high in blocks for i in range(low, high)] == list(range(rows))
+
+
+def test_error_in_a_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents a thread's failure from leaving half-filled results."""
+    monkeypatch.setattr(parallel, "thread_count", lambda: 3)
+
+    def work(block: int) -> int:
+        if block == 2:
+            raise ValueError("block 2")
+        return block
+
+    with pytest.raises(ValueError, match="block 2"):
+        parallel.map_blocks(work, [0, 1, 2, 3])
+    assert parallel.map_blocks(work, [3, 1, 0]) == [3, 1, 0]
