@@ -187,14 +187,16 @@ def _kind(value: object) -> str:
 class _Loader(yaml.SafeLoader):
     """Safe YAML that refuses a key given twice and reads 1e-5 as a number (PyYAML: as a text)."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for at, key in enumerate(keys):
-            if key in keys[:at]:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is given twice", node.value[at][0].start_mark
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:  # noqa: ANN401
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.composer.ComposerError(
+                    None, None, f"key {key.value!r} is given twice", key.start_mark
                 )
-        return super().construct_mapping(node, deep=deep)
+            seen.add(key.value)
+        return node
 
 
 _Loader.add_implicit_resolver(

@@ -61,6 +61,21 @@ def test_order_and_defaults(tmp_path: Path) -> None:
     assert build("word2vec", values).parameters == specs[0].parameters
 
 
+def test_anchors_and_merge_keys(tmp_path: Path) -> None:
+    """Prevents the check for keys given twice from refusing YAML's own way to share values."""
+    specs = load_grid(
+        grid(
+            tmp_path,
+            "candidates:\n"
+            "  - {name: a, family: word2vec, parameters: &a {epochs: 3, window: 4}}\n"
+            "  - {name: b, family: word2vec, parameters: &b {<<: *a, window: 5}}\n"
+            "  - {name: c, family: word2vec, parameters: {<<: *b, window: 6}}\n",
+        )
+    )
+    values = [spec.parameters.model_dump() for spec in specs]
+    assert [(one["epochs"], one["window"]) for one in values] == [(3, 4), (3, 5), (3, 6)]
+
+
 MISTAKES = {
     "out of range": (
         entry("name: a, family: word2vec, parameters: {window: 0}"),

@@ -171,7 +171,7 @@ def best_model_asset(grid: Sequence[CandidateSpec]) -> dg.AssetsDefinition:
         first = min(leaderboard.to_pylist(), key=lambda row: row[c.PLACE])
         with user_errors():
             outcome = _register_best(context, specs[first[c.CANDIDATE]], inputs, settings, mlflow)
-            mlflow.finish(context.run_id)
+            mlflow.finish(context.run.run_id)
         write_json(registration_file(settings), asdict(outcome))
         return dg.MaterializeResult(
             metadata={
@@ -225,7 +225,7 @@ def _train_and_register(
 ) -> str:
     """Refit, measure on test beside the champion, register; return the version."""
     log = context.log.info
-    with mlflow.child_run(context.run_id, f"{c.BEST_MODEL} {spec.name}", c.BEST_MODEL) as run:
+    with mlflow.child_run(context.run.run_id, f"{c.BEST_MODEL} {spec.name}", c.BEST_MODEL) as run:
         trained = train_and_evaluate(
             spec, inputs.refit, inputs.test, inputs.catalog, seed=settings.seed, progress=log
         )

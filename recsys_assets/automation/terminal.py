@@ -26,7 +26,9 @@ class _ShortLines(logging.Formatter):
 
 
 def _is_for_people(record: logging.LogRecord) -> bool:
-    return getattr(record, "dagster_meta", {}).get("dagster_event") is None
+    # Behind a failed step Dagster logs a line for every step that is left out because of it.
+    engine = getattr(record, "dagster_meta", {}).get("dagster_event") is not None
+    return not engine and not record.getMessage().endswith("Not executing.")
 
 
 @dg.logger(None, description="Short lines for a terminal.")

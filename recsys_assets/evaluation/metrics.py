@@ -1,14 +1,15 @@
 """The metrics: what each is called, what it means, and its value for every playlist.
 
 Pure array functions. Values are kept per playlist so that intervals and paired differences can be
-computed; resampling is in `intervals.py`, running a model in `ranking.py`.
+computed; resampling is in `intervals.py`, figures of all lists together are in `concentration.py`,
+running a model in `ranking.py`.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
 
-from recsys_assets.playlists import MISSING, Catalog, Float64, Int32, Int64, PlaylistSet
+from recsys_assets.playlists import MISSING, Bool, Catalog, Float64, Int32, Int64, PlaylistSet
 
 CUTOFFS = (1, 10, 20, 100)
 HIT_RATE_1, HIT_RATE_10, HIT_RATE_20, HIT_RATE_100 = (f"hit_rate_{k}" for k in CUTOFFS)
@@ -21,6 +22,7 @@ COLD_QUERY_SHARE = "cold_query_share"
 COVERAGE_100 = "coverage_100"
 GINI_100 = "gini_100"
 TUTORIAL_HIT_RATE_100 = "tutorial_hit_rate_100"
+QUERIES_PER_SECOND = "queries_per_second"
 RANKED_ITEMS = 100
 
 DESCRIPTIONS: Mapping[str, str] = {
@@ -37,7 +39,12 @@ DESCRIPTIONS: Mapping[str, str] = {
     COVERAGE_100: "share of the training catalogue that is recommended to anybody",
     GINI_100: "inequality of how often items are recommended: 0 all alike, 1 one item only",
     TUTORIAL_HIT_RATE_100: "hit rate @100 by the tutorial's rules: last track only, random if cold",
+    QUERIES_PER_SECOND: "playlists that the model continues in a second",
 }
+"""Every metric of the leaderboard with a line for people."""
+
+_BLOCK = 8192
+"""Playlists at a time: bounds temporary arrays at 7 MB each."""
 
 
 def target_ranks(items: Int32, targets: Int32) -> Int32:
@@ -50,12 +57,37 @@ def target_ranks(items: Int32, targets: Int32) -> Int32:
     targets
         int32[n]; `MISSING` for a target that the catalogue lacks.
     """
+    if items.shape[1] == 0:
+        return np.zeros(len(items), np.int32)
     found = (items == targets[:, None]) & (items != MISSING)
-    return np.where(found.any(axis=1), found.argmax(axis=1) + 1, 0).astype(np.int32)
+    place = found.argmax(axis=1)
+    return np.where(found[np.arange(len(items)), place], place + 1, 0).astype(np.int32)
+
+
+def of_ranks(ranks: Int32) -> dict[str, Float64]:
+    """Return hit rates, reciprocal rank and discounted gain of every playlist, float64[n] each.
+
+    With one target per playlist the ideal discounted gain is 1, so that NDCG is the gain itself
+    (Järvelin & Kekäläinen 2002).
+
+    Parameters
+    ----------
+    ranks
+        int32[n]: places from 1, 0 for a miss.
+    """
+    hit = ranks > 0
+    place = np.where(hit, ranks, 1).astype(np.float64)
+    within = hit & (ranks <= 20)
+    return {
+        **{f"hit_rate_{k}": (hit & (ranks <= k)).astype(np.float64) for k in CUTOFFS},
+        MRR_20: np.where(within, 1 / place, 0.0),
+        NDCG_20: np.where(within, 1 / np.log2(1 + place), 0.0),
+    }
 
 
 def per_playlist(
     items: Int32,
+    ranks: Int32,
     targets: Int32,
     queries: PlaylistSet,
     catalog: Catalog,
@@ -71,6 +103,10 @@ def per_playlist(
     ----------
     items
         int32[n, k]: the recommendations, best first.
+    ranks
+        int32[n]: what `target_ranks` made of them.
+    targets, queries
+        int32[n] and n playlists: the held-out tracks and what came before.
     training_counts
         int64[catalogue]: plays of every item in training.
 
@@ -78,37 +114,41 @@ def per_playlist(
     -------
     dict of float64[n]
     """
-    ranks = target_ranks(items, targets)
-    hit = ranks > 0
-    place = np.where(hit, ranks, 1).astype(float)
-    within = hit & (ranks <= 20)
-    values: dict[str, Float64] = {
-        f"hit_rate_{k}": (hit & (ranks <= k)).astype(float) for k in CUTOFFS
-    }
-    values[MRR_20] = np.where(within, 1 / place, 0.0)
-    values[NDCG_20] = np.where(within, 1 / np.log2(1 + place), 0.0)
+    values = of_ranks(ranks)
     if (catalog.artist_index != MISSING).any():
-        artists = np.where(items == MISSING, MISSING, catalog.artist_index[items])
-        wanted = np.where(targets == MISSING, MISSING, catalog.artist_index[targets])
-        values[ARTIST_HIT_RATE_100] = (
-            ((artists == wanted[:, None]) & (wanted[:, None] != MISSING)).any(axis=1).astype(float)
-        )
-    places = popularity_places(training_counts)
-    shown = items != MISSING
-    values[POPULARITY_RANK] = np.where(shown, places[items], 0).sum(axis=1) / np.maximum(
-        shown.sum(axis=1), 1
-    )
+        values[ARTIST_HIT_RATE_100] = _artist_hits(items, targets, catalog.artist_index)
+    values[POPULARITY_RANK] = _mean_places(items, popularity_places(training_counts))
     seen = training_counts > 0
-    values[COLD_TARGET_SHARE] = (~seen_at(seen, targets)).astype(float)
+    values[COLD_TARGET_SHARE] = (~seen_at(seen, targets)).astype(np.float64)
     known = np.concatenate([[0], np.cumsum(seen_at(seen, queries.items))])
-    values[COLD_QUERY_SHARE] = (known[queries.offsets[1:]] == known[queries.offsets[:-1]]).astype(
-        float
-    )
+    cold = known[queries.offsets[1:]] == known[queries.offsets[:-1]]
+    values[COLD_QUERY_SHARE] = cold.astype(np.float64)
     return values
 
 
-def seen_at(seen: np.ndarray, items: Int32) -> np.ndarray:
-    """bool: was each of `items` seen in training? `MISSING` was not."""
+def _artist_hits(items: Int32, targets: Int32, artist_index: Int32) -> Float64:
+    wanted = np.where(targets == MISSING, MISSING, artist_index[targets])
+    hits = np.empty(len(items))
+    for start in range(0, len(items), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        same = (artist_index[items[block]] == wanted[block, None]) & (items[block] != MISSING)
+        hits[block] = same.any(axis=1) & (wanted[block] != MISSING)
+    return hits
+
+
+def _mean_places(items: Int32, places: Int64) -> Float64:
+    """float64[n]: mean place of what each playlist is recommended; 0 where that is nothing."""
+    means = np.empty(len(items))
+    for start in range(0, len(items), _BLOCK):
+        block = items[start : start + _BLOCK]
+        shown = block != MISSING
+        total = np.where(shown, places[block], 0).sum(axis=1)
+        means[start : start + _BLOCK] = total / np.maximum(shown.sum(axis=1), 1)
+    return means
+
+
+def seen_at(seen: Bool, items: Int32) -> Bool:
+    """Tell of each of `items` whether training saw it (`MISSING` was not), from bool[catalogue]."""
     return np.asarray((items != MISSING) & seen[items])
 
 
@@ -117,19 +157,3 @@ def popularity_places(training_counts: Int64) -> Int64:
     places = np.empty(len(training_counts), np.int64)
     places[np.argsort(-training_counts, kind="stable")] = np.arange(1, len(training_counts) + 1)
     return places
-
-
-def coverage_and_gini(items: Int32, training_counts: Int64) -> tuple[float, float]:
-    """Return coverage and Gini coefficient of the recommendations over the training catalogue.
-
-    These are properties of the whole list of recommendations, not means over playlists. A bootstrap
-    resample repeats playlists and so covers fewer items by construction: its percentile interval
-    need not even hold the value, so none is given.
-    """
-    shown = items[items != MISSING]
-    counts = np.sort(np.bincount(shown, minlength=len(training_counts))[training_counts > 0])
-    total, size = counts.sum(), len(counts)
-    if total == 0:
-        return 0.0, 0.0
-    order = 2 * np.arange(1, size + 1) - size - 1
-    return float((counts > 0).mean()), float((order * counts).sum() / (size * total))

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys_assets.errors import DataError
-from recsys_assets.evaluation.intervals import mean_intervals
+from recsys_assets.evaluation.concentration import coverage_and_gini
+from recsys_assets.evaluation.intervals import mean_interval
 from recsys_assets.evaluation.metrics import (
     COVERAGE_100,
     GINI_100,
     HIT_RATE_100,
+    QUERIES_PER_SECOND,
     TUTORIAL_HIT_RATE_100,
-    coverage_and_gini,
     per_playlist,
 )
 from recsys_assets.evaluation.ranking import Ranker, evaluate_ranking
@@ -26,7 +27,6 @@ from recsys_assets.playlists import Catalog, Int32, PlaylistSet
 from recsys_assets.progress import Progress, silent
 
 ALL_PLAYLISTS = "all"
-QUERIES_PER_SECOND = "queries_per_second"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,50 +51,60 @@ def evaluate(
     Parameters
     ----------
     playlists
-        Held-out playlists of two or more tracks.
+        n held-out playlists of two or more tracks.
+    catalog
+        What is known of every item.
     train
         What the model was fitted on: decides which targets and queries are cold.
+    seed
+        Decides the resamples of the intervals and the tutorial's random bets.
+    progress
+        Told of the queries done, every few seconds.
+
+    Returns
+    -------
+    Evaluation
+        Every metric of `metrics.DESCRIPTIONS` over all playlists, and hit rate @100 on every slice.
 
     Raises
     ------
     DataError
-        If there is no playlist to measure on.
+        If there is no playlist to measure on, or one is too short to be a query and a target.
     """
     if len(playlists) == 0:
         raise DataError(
             "expected at least one held-out playlist to measure on, found none: the input is too "
             "small for a 70/20/10 split, or sample_percent is too low"
         )
+    short = np.flatnonzero(playlists.lengths < 2)
+    if len(short):
+        raise DataError(
+            f"expected held-out playlists of at least 2 tracks, a query and its target; {len(short)} "
+            f"of {len(playlists)} are shorter, the first at row {short[0]} with "
+            f"{playlists.lengths[short[0]]}; leave them out of the split"
+        )
     queries, targets = playlists.leave_last_out()
     training_counts = np.bincount(train.items, minlength=len(catalog)).astype(np.int64)
     ranked = evaluate_ranking(model, queries, targets, progress=progress)
-    values = per_playlist(ranked.items, targets, queries, catalog, training_counts)
+    values = per_playlist(
+        ranked.items, ranked.target_ranks, targets, queries, catalog, training_counts
+    )
     values[TUTORIAL_HIT_RATE_100] = tutorial_hits(
         model, queries, targets, seed=seed, progress=progress
     )
-    mean, low, high = mean_intervals(np.column_stack(list(values.values())), seed=seed)
     measurements = [
-        Measurement(name, ALL_PLAYLISTS, float(mean[i]), float(low[i]), float(high[i]))
-        for i, name in enumerate(values)
+        Measurement(name, ALL_PLAYLISTS, *mean_interval(column, seed=seed))
+        for name, column in values.items()
     ]
-    coverage, gini = coverage_and_gini(ranked.items, training_counts)
+    coverage, gini = coverage_and_gini(ranked.items, training_counts, seed=seed)
+    speed = len(playlists) / max(ranked.seconds, 1e-9)
     measurements += [
-        Measurement(COVERAGE_100, ALL_PLAYLISTS, coverage, None, None),
-        Measurement(GINI_100, ALL_PLAYLISTS, gini, None, None),
-        Measurement(
-            QUERIES_PER_SECOND,
-            ALL_PLAYLISTS,
-            len(playlists) / max(ranked.seconds, 1e-9),
-            None,
-            None,
-        ),
+        Measurement(COVERAGE_100, ALL_PLAYLISTS, *coverage),
+        Measurement(GINI_100, ALL_PLAYLISTS, *gini),
+        Measurement(QUERIES_PER_SECOND, ALL_PLAYLISTS, speed, None, None),
     ]
-    hits = values[HIT_RATE_100].reshape(-1, 1)
-    for name, mask in slices(queries, targets, training_counts):
-        share, share_low, share_high = mean_intervals(hits[mask], seed=seed)
-        measurements.append(
-            Measurement(
-                HIT_RATE_100, name, float(share[0]), float(share_low[0]), float(share_high[0])
-            )
-        )
+    measurements += [
+        Measurement(HIT_RATE_100, name, *mean_interval(values[HIT_RATE_100][mask], seed=seed))
+        for name, mask in slices(queries, targets, training_counts)
+    ]
     return Evaluation(tuple(measurements), ranked.target_ranks)

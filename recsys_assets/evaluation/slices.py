@@ -10,14 +10,25 @@ import numpy as np
 from recsys_assets.playlists import MISSING, Bool, Int32, Int64, PlaylistSet
 
 TARGET_PLAYS = ((1, 4), (5, 19), (20, 99), (100, None))
-QUERY_LENGTHS = ((0, 4), (5, 9), (10, 24), (25, 49), (50, 99), (100, None))
+QUERY_LENGTHS = ((1, 4), (5, 9), (10, 24), (25, 49), (50, 99), (100, None))
 UNSEEN = "target_plays_unseen"
 
 
 def slices(
     queries: PlaylistSet, targets: Int32, training_counts: Int64
 ) -> Iterator[tuple[str, Bool]]:
-    """Yield the name and the bool[n] mask of every slice that holds at least one playlist."""
+    """Yield the name and the bool[n] mask of every slice that holds at least one playlist.
+
+    The slices by target plays in training hold every playlist once, and so do those by query length
+    (queries are not empty).
+
+    Parameters
+    ----------
+    queries, targets
+        n playlists and int32[n].
+    training_counts
+        int64[catalogue]: plays of every item in training.
+    """
     plays = np.where(targets == MISSING, 0, training_counts[targets])
     if (plays == 0).any():
         yield UNSEEN, plays == 0

@@ -7,6 +7,8 @@ comparison with the tutorial's own figures: everything else uses `protocol.py`'s
 
 import numpy as np
 
+from recsys_assets.errors import DataError
+from recsys_assets.evaluation.metrics import seen_at
 from recsys_assets.evaluation.ranking import Ranker, evaluate_ranking
 from recsys_assets.playlists import MISSING, Float64, Int32, PlaylistSet
 from recsys_assets.progress import Progress, silent
@@ -20,14 +22,36 @@ def tutorial_hits(
     seed: int,
     progress: Progress = silent,
 ) -> Float64:
-    """Return float64[n] of 0 and 1: is the target among the nearest 100 of the last track?"""
+    """Tell whether each target is among the nearest 100 of the track before it.
+
+    Parameters
+    ----------
+    queries, targets
+        n playlists without their last track, and int32[n] of those tracks.
+    seed
+        Decides the bets on a random known track.
+
+    Returns
+    -------
+    float64[n] of 0 and 1
+
+    Raises
+    ------
+    DataError
+        If a bet is needed and the model knows no track at all.
+    """
     last = np.full(len(queries), MISSING, np.int32)
     has_items = queries.lengths > 0
     last[has_items] = queries.items[queries.offsets[1:][has_items] - 1]
     known = model.known_items()
-    cold = (last == MISSING) | ~known[last]
+    cold = ~seen_at(known, last)
     bets = np.flatnonzero(known).astype(np.int32)
-    last[cold] = np.random.default_rng(seed).choice(bets, size=int(cold.sum()))
+    if cold.any() and len(bets) == 0:
+        raise DataError(
+            f"{int(cold.sum())} of {len(queries)} playlists end in a track that the model does not "
+            "know, and it knows none to bet on instead; lower min_count, or give more data"
+        )
+    if cold.any():
+        last[cold] = np.random.default_rng(seed).choice(bets, size=int(cold.sum()))
     singles = PlaylistSet(np.arange(len(queries) + 1, dtype=np.int64), last)
-    ranked = evaluate_ranking(model, singles, targets, progress=progress)
-    return (ranked.target_ranks > 0).astype(np.float64)
+    return evaluate_ranking(model, singles, targets, progress=progress).hits

@@ -26,7 +26,7 @@ class CooccurrenceParameters(Hyperparameters):
     """Hyperparameters of directional distance-weighted co-occurrence."""
 
     window: int = Field(
-        default=50, ge=1, le=10_000, description="Positions to either side that count as near."
+        default=30, ge=1, le=10_000, description="Positions to either side that count as near."
     )
     distance_exponent: float = Field(
         default=0.5,
@@ -35,19 +35,19 @@ class CooccurrenceParameters(Hyperparameters):
         description="A pair d positions apart weighs d ** -exponent; 0 ignores the distance.",
     )
     backward: float = Field(
-        default=0.5,
+        default=0.7,
         ge=0,
         le=1,
         description="Weight of what stood before an item; what came after it weighs 1.",
     )
     length_exponent: float = Field(
-        default=0.0,
+        default=0.25,
         ge=0,
         le=2,
         description="Pairs are divided by their playlist's length to this power: 0 counts all alike.",
     )
     query_discount: float = Field(
-        default=0.5,
+        default=0.25,
         ge=0,
         le=1,
         description="Weights are divided by the query item's plays to this power.",
@@ -59,10 +59,10 @@ class CooccurrenceParameters(Hyperparameters):
         description="Weights are divided by the neighbour's plays to this power.",
     )
     max_neighbours: int = Field(
-        default=200, ge=1, le=10_000, description="Neighbours kept for each item, best first."
+        default=400, ge=1, le=10_000, description="Neighbours kept for each item, best first."
     )
     query_items: int = Field(
-        default=50, ge=1, le=10_000, description="Latest known items of a query that are used."
+        default=20, ge=1, le=10_000, description="Latest known items of a query that are used."
     )
     recency_exponent: float = Field(
         default=0.5,
@@ -77,7 +77,7 @@ class CooccurrenceParameters(Hyperparameters):
         description="Weight of the neighbours of the best neighbours; 0 leaves them out.",
     )
     two_hop_items: int = Field(
-        default=50, ge=1, le=1000, description="Best neighbours whose own neighbours are added."
+        default=20, ge=1, le=1000, description="Best neighbours whose own neighbours are added."
     )
 
 

@@ -40,9 +40,9 @@ class Word2VecParameters(Hyperparameters):
         default=10, ge=1, le=10_000, description="Largest distance between two items of a pair."
     )
     min_count: int = Field(
-        default=2, ge=1, description="Items with fewer plays in training get no vector."
+        default=3, ge=1, description="Items with fewer plays in training get no vector."
     )
-    epochs: int = Field(default=20, ge=1, le=10_000, description="Passes over the playlists.")
+    epochs: int = Field(default=10, ge=1, le=10_000, description="Passes over the playlists.")
     sg: Literal[0, 1] = Field(default=1, description="1: skip-gram; 0: CBOW.")
     negative: int = Field(default=5, ge=1, le=100, description="Noise items drawn for each pair.")
     ns_exponent: float = Field(
@@ -51,9 +51,9 @@ class Word2VecParameters(Hyperparameters):
         le=2,
         description="Noise is drawn by plays to this power: 1 by plays, 0 evenly, < 0 rare first.",
     )
-    alpha: float = Field(default=0.025, gt=0, le=1, description="Learning rate at the start.")
+    alpha: float = Field(default=0.05, gt=0, le=1, description="Learning rate at the start.")
     sample: float = Field(
-        default=0.001,
+        default=0.0001,
         ge=0,
         le=1,
         description="Items with a larger share of all plays are thinned out; 0 keeps all.",
@@ -63,7 +63,7 @@ class Word2VecParameters(Hyperparameters):
         description="A query's vector: its last known item's, or the recency-weighted mean.",
     )
     half_life: float = Field(
-        default=5.0,
+        default=1.3,
         gt=0,
         le=10_000,
         description="recency_mean: an item so many places earlier weighs half.",

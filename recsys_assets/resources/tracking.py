@@ -20,9 +20,11 @@ from pydantic import Field, PrivateAttr
 
 from recsys_assets.errors import StorageError
 from recsys_assets.evaluation.promotion import Decision
+from recsys_assets.serving.bundle import Bundle
 from recsys_assets.settings import quiet_mlflow
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
@@ -251,6 +253,7 @@ class MlflowTracking(dg.ConfigurableResource[Any]):
                     code_paths=[str(code)],
                     artifacts={"bundle": str(bundle)},
                     signature=served_signature(),
+                    input_example=(example_input(bundle), {"k": 5}),
                     pip_requirements=[f"{name}=={version(name)}" for name in SERVED_REQUIREMENTS],
                 )
         if not client.search_registered_models(f"name = '{self.registered_model}'"):
@@ -324,6 +327,14 @@ def copy_served_code(package: Path, destination: Path) -> None:
             )
         else:
             shutil.copy2(source, destination / part)
+
+
+def example_input(bundle: Path) -> "pd.DataFrame":
+    """Return an input that a reader of the registry can try: one playlist of two known tracks."""
+    import pandas as pd  # noqa: PLC0415
+
+    ids = Bundle.load(bundle).catalog.ids
+    return pd.DataFrame({"playlist": [ids.slice(0, 2).to_pylist()]})
 
 
 def served_signature() -> "ModelSignature":

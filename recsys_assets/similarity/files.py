@@ -1,29 +1,26 @@
 """Similarity files: the text that serving stacks load, and a parquet of the same with names.
 
 Text: one line per item, `key neighbour1 neighbour2 …`, nearest first, single spaces, LF, no header,
-sorted by key in byte order, final newline; white space, control characters and `%` in ids are
-percent-encoded. Finding the neighbours belongs in `similarity/nearest.py`.
+sorted by key in byte order, final newline; ids are percent-encoded as in `encoding.py`. Finding the
+neighbours belongs in `nearest.py`.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recsys_assets import columns as c
-from recsys_assets.errors import StorageError
+from recsys_assets.errors import DataError, StorageError
 from recsys_assets.files import replaced_file
-from recsys_assets.playlists import Catalog, Float32, Int32
-
-# `\s` knows Unicode's white space but not every control character, nor the line separators that
-# str.splitlines() breaks on.
-_UNSAFE = re.compile(r"[\s%\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_MOST_VIOLATIONS = 20
+from recsys_assets.playlists import Catalog, Float32, Int32, Int64
+from recsys_assets.similarity.encoding import UNSAFE, decode_id, encode_ids
 
 PARQUET_SCHEMA = pa.schema(
     [
@@ -35,18 +32,23 @@ PARQUET_SCHEMA = pa.schema(
         (c.NEIGHBOUR_NAME, pa.string()),
     ]
 )
+TEXT_DIGEST = b"text_blake2b"
+"""Key in the parquet's footer of the hash of the text that belongs to it."""
 
+_MOST_VIOLATIONS = 20
+_CONTROL = bytes(code for code in (*range(0x20), 0x7F) if code != ord("\n"))
+_STRAY_PERCENT = re.compile(rb"%(?![0-9A-F]{2})")
 
-def encode_id(id_: str) -> str:
-    """Percent-encode white space, control characters and `%`; everything else stays."""
-    return _UNSAFE.sub(
-        lambda match: "".join(f"%{byte:02X}" for byte in match.group().encode()), id_
-    )
-
-
-def decode_id(text: str) -> str:
-    """Take back what `encode_id` did."""
-    return unquote(text)
+_REPEATED = [c.ITEM, c.RANK, c.ITEM_NAME]
+"""Columns in which a block repeats few values; dictionaries of neighbours made files 25 % larger."""
+_BLOCK_SCHEMA = pa.schema(
+    [
+        pa.field(field.name, pa.dictionary(pa.int32(), pa.string()))
+        if field.name in {c.ITEM, c.ITEM_NAME}
+        else field
+        for field in PARQUET_SCHEMA
+    ]
+)
 
 
 def parquet_path(text_path: Path) -> Path:
@@ -54,11 +56,15 @@ def parquet_path(text_path: Path) -> Path:
     return text_path.with_suffix(".parquet")
 
 
+def _text_digest() -> "hashlib.blake2b":
+    """Return the hash that ties a parquet to its text, without content yet."""
+    return hashlib.blake2b(digest_size=16)
+
+
 def sorted_by_key(items: Int32, catalog: Catalog) -> Int32:
     """Return `items` in the byte order of their encoded ids, which is the files' order."""
-    ids = catalog.ids.take(pa.array(items)).to_pylist()
-    keys = [encode_id(id_).encode() for id_ in ids]
-    return items[np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)]
+    order: Int64 = pc.sort_indices(encode_ids(catalog.ids.take(pa.array(items)))).to_numpy()
+    return items[order]
 
 
 def write_similarity(
@@ -68,50 +74,81 @@ def write_similarity(
 ) -> int:
     """Write the text file and the parquet beside it, aside, and move both into place.
 
-    The parquet is moved last: a kill between the two leaves a new text and an old parquet, and the
-    asset unmaterialised; the next run writes both again.
+    Two files cannot be replaced in one step. The parquet is moved last and its footer holds the
+    text's hash: after a kill between the two, `check_similarity_file` says that they do not belong
+    together, and the next run writes both again.
 
     Parameters
     ----------
+    text_path
+        The text file; the parquet has the same name with suffix ``.parquet``.
     blocks
         Keys int32[b], neighbours int32[b, n] and scores float32[b, n], keys in the order of
-        `sorted_by_key`.
+        `sorted_by_key`. A block at a time is in memory.
+    catalog
+        Gives ids and names.
 
     Returns
     -------
     Number of items written.
+
+    Raises
+    ------
+    DataError
+        If the catalogue holds an empty id, which a line cannot.
     """
-    encoded = np.array([encode_id(id_) for id_ in catalog.ids.to_pylist()], object)
-    written = 0
+    empty = pc.index(catalog.ids, "").as_py()
+    if empty >= 0:
+        raise DataError(
+            f"{text_path}: item {empty} has an empty id, expected at least one character"
+        )
+    encoded = encode_ids(catalog.ids)
+    written, digest = 0, _text_digest()
     with ExitStack() as stack:
         parquet_aside = stack.enter_context(replaced_file(parquet_path(text_path)))
         text_aside = stack.enter_context(replaced_file(text_path))
-        text = stack.enter_context(text_aside.open("w", encoding="utf-8", newline="\n"))
+        text = stack.enter_context(text_aside.open("wb"))
+        # Without Arrow's schema in the file, readers see plain strings in all columns.
         parquet = stack.enter_context(
-            pq.ParquetWriter(parquet_aside, PARQUET_SCHEMA, compression="zstd")
+            pq.ParquetWriter(
+                parquet_aside,
+                _BLOCK_SCHEMA,
+                compression="zstd",
+                use_dictionary=_REPEATED,
+                store_schema=False,
+            )
         )
         for keys, neighbours, scores in blocks:
-            lines = np.concatenate([keys[:, None], neighbours], axis=1)
-            text.writelines(" ".join(row) + "\n" for row in encoded[lines].tolist())
+            lines = _as_lines(keys, neighbours, encoded)
+            text.write(lines)
+            digest.update(lines)
             parquet.write_table(_as_table(keys, neighbours, scores, catalog))
             written += len(keys)
+        parquet.add_key_value_metadata({TEXT_DIGEST: digest.hexdigest()})
     return written
+
+
+def _as_lines(keys: Int32, neighbours: Int32, encoded: pa.StringArray) -> bytes:
+    rows = np.column_stack([keys, neighbours])
+    starts = pa.array(np.arange(0, rows.size + 1, rows.shape[1]), pa.int32())
+    words = pa.ListArray.from_arrays(starts, encoded.take(pa.array(rows.ravel())))
+    return b"".join(f"{line}\n".encode() for line in pc.binary_join(words, " ").to_pylist())
 
 
 def _as_table(keys: Int32, neighbours: Int32, scores: Float32, catalog: Catalog) -> pa.Table:
     count, width = neighbours.shape
-    items = pa.array(np.repeat(keys, width))
-    others = pa.array(neighbours.ravel())
+    row = pa.array(np.repeat(np.arange(count, dtype=np.int32), width))
+    items, others = pa.array(keys), pa.array(neighbours.ravel())
     return pa.table(
         [
-            catalog.ids.take(items),
+            pa.DictionaryArray.from_arrays(row, catalog.ids.take(items)),
             pa.array(np.tile(np.arange(1, width + 1, dtype=np.int32), count)),
             catalog.ids.take(others),
             pa.array(scores.ravel(), pa.float32()),
-            catalog.names.take(items),
+            pa.DictionaryArray.from_arrays(row, catalog.names.take(items)),
             catalog.names.take(others),
         ],
-        schema=PARQUET_SCHEMA,
+        schema=_BLOCK_SCHEMA,
     )
 
 
@@ -127,36 +164,93 @@ def read_similarity(text_path: Path) -> Iterator[tuple[str, list[str]]]:
         raise StorageError(f"{text_path}: no similarity file there; run a refresh first")
     with text_path.open(encoding="utf-8", newline="\n") as file:
         for line in file:
-            key, *neighbours = line.rstrip("\n").split(" ")
+            key, *neighbours = line.removesuffix("\n").split(" ")
             yield decode_id(key), [decode_id(one) for one in neighbours]
 
 
 def check_similarity_file(text_path: Path, neighbours: int) -> list[str]:
-    """Return what is wrong with a text file, at most 20 violations; empty when it is sound."""
+    """Return what is wrong with a similarity file, at most 20 violations; empty when it is sound.
+
+    Parameters
+    ----------
+    text_path
+        The text file. The parquet beside it must hold the same number of rows and the text's hash.
+    neighbours
+        Neighbours that every key must have.
+    """
+    if not text_path.exists():
+        return [f"{text_path}: not there; materialise the asset first"]
     violations: list[str] = []
-    previous: bytes | None = None
-    last = b"\n"
+    digest, previous, number, line = _text_digest(), b"", 0, b""
     with text_path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            last = line
-            key, *rest = line.rstrip(b"\n").split(b" ")
-            problems = []
-            if len(rest) != neighbours:
-                problems.append(f"{len(rest)} neighbours, expected {neighbours}")
-            if len(set(rest)) != len(rest) or key in rest:
-                problems.append("an item is its own neighbour, or is there twice")
-            if not key or b"" in rest:
-                problems.append("an empty id, or more than one space in a row")
-            if previous is not None and key <= previous:
-                problems.append("not sorted by key, or a key twice")
-            if b"\r" in line or b"\t" in line:
-                problems.append("a tab or a carriage return")
-            violations += [f"line {number}: {problem}" for problem in problems]
-            previous = key
-            if len(violations) >= _MOST_VIOLATIONS:
-                return violations[:_MOST_VIOLATIONS]
-    if previous is None:
+            digest.update(line)
+            words = line.removesuffix(b"\n").split(b" ")
+            distinct = set(words)
+            if (
+                len(words) != neighbours + 1
+                or len(distinct) != len(words)
+                or b"" in distinct
+                or words[0] <= previous
+                or not _is_clean(line)
+            ):
+                violations += [
+                    f"line {number}: {problem}"
+                    for problem in _problems(line, words, previous, neighbours)
+                ]
+                if len(violations) >= _MOST_VIOLATIONS:
+                    return violations[:_MOST_VIOLATIONS]
+            previous = words[0]
+    if number == 0:
         violations.append("the file is empty")
-    elif not last.endswith(b"\n"):
-        violations.append("no newline at the end")
-    return violations
+    elif not line.endswith(b"\n"):
+        violations.append(f"line {number}: no newline at the end of the file")
+    return violations + _parquet_problems(
+        parquet_path(text_path), rows=number * neighbours, digest=digest.hexdigest()
+    )
+
+
+def _is_clean(line: bytes) -> bool:
+    if len(line.translate(None, _CONTROL)) != len(line) or _STRAY_PERCENT.search(line):
+        return False
+    return line.isascii() or _is_clean_utf8(line)
+
+
+def _is_clean_utf8(line: bytes) -> bool:
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        return False
+    return all(match.group() in "%\n " for match in UNSAFE.finditer(text))
+
+
+def _problems(line: bytes, words: list[bytes], previous: bytes, neighbours: int) -> list[str]:
+    key, rest = words[0], words[1:]
+    rules = (
+        (len(rest) != neighbours, f"{len(rest)} neighbours, expected {neighbours}"),
+        (key in rest, "the item is its own neighbour"),
+        (len(set(rest)) != len(rest), "a neighbour is there twice"),
+        (b"" in words, "an empty id, or more than one space in a row"),
+        (key == previous, "the key of the line before, again"),
+        (key < previous, "not sorted: its key comes before that of the line before"),
+        (not _is_clean(line), "not UTF-8, or white space, a control character or % not encoded"),
+    )
+    return [text for broken, text in rules if broken]
+
+
+def _parquet_problems(path: Path, *, rows: int, digest: str) -> list[str]:
+    if not path.exists():
+        return [f"{path.name}: not there; materialise the asset again"]
+    try:
+        footer = pq.read_metadata(path)
+    except pa.ArrowInvalid as error:
+        return [f"{path.name}: not a parquet file ({error}); materialise the asset again"]
+    problems = []
+    if footer.num_rows != rows:
+        problems.append(f"{path.name}: {footer.num_rows} rows, expected {rows} as in the text")
+    if (footer.metadata or {}).get(TEXT_DIGEST) != digest.encode():
+        problems.append(
+            f"{path.name}: made with another text than the one beside it, as after a kill between "
+            "the two; materialise the asset again"
+        )
+    return problems

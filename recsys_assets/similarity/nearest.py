@@ -1,23 +1,34 @@
 """Nearest items of every item, block by block.
 
-The model's own notion of similarity (`Recommender.similar`), with the guarantees that the similarity
-files promise. Writing them belongs in `similarity/files.py`.
+The model's own notion of similarity (`Recommender.similar`), with the guarantees that the files
+promise: as many as asked for, distinct, and never the item itself. Writing belongs in `files.py`.
 """
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 
 from recsys_assets.errors import DataError
-from recsys_assets.models.base import Recommender
 from recsys_assets.playlists import MISSING, Float32, Int32
 from recsys_assets.progress import Progress, Ticker, silent
 
-BLOCK = 4096
+BLOCK = 16384
+"""Keys at a time: a block of 20 neighbours and their strings takes about 100 MB in the writer."""
+
+
+class SimilarItems(Protocol):
+    """What finding neighbours needs of a model."""
+
+    popular: Int32
+    """Items seen in training."""
+
+    def similar(self, items: Int32, k: int) -> tuple[Int32, Float32]:
+        """Return neighbours int32[n, k] and scores float32[n, k]."""
 
 
 def nearest_items(
-    model: Recommender,
+    model: SimilarItems,
     items: Int32,
     neighbours: int,
     *,
@@ -25,6 +36,17 @@ def nearest_items(
     progress: Progress = silent,
 ) -> Iterator[tuple[Int32, Int32, Float32]]:
     """Yield, for blocks of `items`, exactly `neighbours` distinct other items for each.
+
+    Parameters
+    ----------
+    items
+        int32[m]: the keys, in the order wanted.
+    neighbours
+        Wanted for each key, at least 1.
+    block
+        Keys at a time: bounds memory.
+    progress
+        Told of the keys done, every few seconds.
 
     Yields
     ------
@@ -36,17 +58,36 @@ def nearest_items(
     Raises
     ------
     DataError
-        If the model knows too few items.
+        If training holds too few items for that many neighbours.
+    ValueError
+        If the model answers an item with itself, or with the same item twice.
     """
+    if len(model.popular) < neighbours + 1:
+        raise _too_few(model, neighbours)
     ticker = Ticker(progress, "items", len(items))
     for start in range(0, len(items), block):
         keys = items[start : start + block]
         nearest, scores = model.similar(keys, neighbours)
         if (nearest == MISSING).any():
-            raise DataError(
-                f"{neighbours} neighbours of each item are asked for, but training holds only "
-                f"{len(model.popular)} items; set RECSYS_NEIGHBOURS to at most "
-                f"{max(len(model.popular) - 1, 1)}, or give more data"
-            )
+            raise _too_few(model, neighbours)
+        _check_distinct(keys, nearest)
         yield keys, nearest, np.asarray(scores, np.float32)
         ticker.done(start + len(keys))
+
+
+def _too_few(model: SimilarItems, neighbours: int) -> DataError:
+    return DataError(
+        f"{neighbours} neighbours of each item are asked for, which needs {neighbours + 1} items, but "
+        f"training holds only {len(model.popular)}; set RECSYS_NEIGHBOURS to at most "
+        f"{max(len(model.popular) - 1, 1)}, or give more data"
+    )
+
+
+def _check_distinct(keys: Int32, nearest: Int32) -> None:
+    together = np.sort(np.column_stack([keys, nearest]), axis=1)
+    broken = np.flatnonzero((together[:, 1:] == together[:, :-1]).any(axis=1))
+    if len(broken):
+        raise ValueError(
+            f"item {keys[broken[0]]}: the model's neighbours {nearest[broken[0]].tolist()} hold the "
+            "item itself, or one twice"
+        )

@@ -55,7 +55,7 @@ def check_rejected_share(
             *reasons,
             f"{_ROWS} of the rows:",
             *_examples(rejected_path),
-            f"all of them are in {rejected_path}; mend the files, or raise max_rejected_share",
+            f"all of them are in {rejected_path}; mend the files, or raise RECSYS_MAX_REJECTED_SHARE",
         ]
     )
 

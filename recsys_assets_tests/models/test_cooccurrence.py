@@ -97,6 +97,15 @@ def test_two_hop_by_hand() -> None:
     assert one.recommend(query, 2)[1][0].tolist() == pytest.approx([1.0, 0.5])
 
 
+def test_query_items_stay_out() -> None:
+    """Prevents an item of the query from coming back by a heavy row or by the second hop."""
+    train = PlaylistSet.from_lists([[0, 1, 2]] * 9 + [[0, 3]])
+    for two_hop in (0.0, 5.0):
+        model = fitted("cooccurrence", train, 4, **{**PLAIN, "two_hop": two_hop})
+        items, _ = model._rank(PlaylistSet.from_lists([[0, 1], [1]]), 3)
+        assert items.tolist() == [[2, 3, MISSING], [2, 0, 3] if two_hop else [2, 0, MISSING]]
+
+
 def plain_rows(lists: list[list[int]], p: dict[str, float]) -> dict[int, dict[int, float]]:
     """Count as the docstring says, pair by pair."""
     plays: dict[int, int] = defaultdict(int)
