@@ -34,7 +34,7 @@ run: setup  ## refresh everything [RAW=path/to/files] [FORCE=1]
 
 ui: setup  ## webserver and daemon [RAW=path/to/files] [PORT=3000]
 	@echo "Dagster: http://localhost:$(PORT)"
-	cd $(DAGSTER_HOME) && $(abspath $(BIN))/dagster dev -m recsys_assets.definitions -p $(PORT)
+	cd $(DAGSTER_HOME) && $(abspath $(BIN))/dagster dev -w $(CURDIR)/workspace.yaml -p $(PORT)
 
 test: $(VENV)/.installed lint  ## lint, type check and all tests
 	$(BIN)/python -m pytest

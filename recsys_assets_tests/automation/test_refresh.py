@@ -247,18 +247,23 @@ def test_unusable_input_is_one_clear_error(tmp_path: Path, make, expected: str) 
 
 def start(settings: Settings, log: Path) -> subprocess.Popen[bytes]:
     """Start a refresh as a process of its own."""
-    environment = {
-        **os.environ,
-        "RECSYS_HOME": str(settings.home),
-        "RECSYS_RAW": str(settings.raw),
-        "RECSYS_CANDIDATES": str(settings.candidates),
-    }
     return subprocess.Popen(
         [sys.executable, "-m", "recsys_assets", "run"],
         stdout=log.open("wb"),
         stderr=subprocess.STDOUT,
-        env=environment,
+        env=environment(settings),
     )
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the environment for a process that works on `settings`."""
+    # mlflow.set_tracking_uri() of an earlier test has left its own address in os.environ.
+    inherited = {name: value for name, value in os.environ.items() if "MLFLOW" not in name}
+    return inherited | {
+        "RECSYS_HOME": str(settings.home),
+        "RECSYS_RAW": str(settings.raw),
+        "RECSYS_CANDIDATES": str(settings.candidates),
+    }
 
 
 def step_started(settings: Settings, step: str) -> bool:
@@ -306,7 +311,7 @@ def test_two_at_once_take_turns(refreshed: tuple[Settings, str], tmp_path: Path)
     settings = settings_in(tmp_path)
     run_setup = subprocess.run(
         [sys.executable, "-m", "recsys_assets", "setup"],
-        env={**os.environ, "RECSYS_HOME": str(settings.home)},
+        env=environment(settings),
         capture_output=True,
     )
     assert run_setup.returncode == 0
