@@ -9,7 +9,6 @@ from typing import Final
 # --- the files found (raw_playlists) -----------------------------------------------------------
 FORMAT: Final = "format"
 BYTES: Final = "bytes"
-CONTENT_HASH: Final = "content_hash"
 
 # --- the common relation of every source (cleaned_playlists) -----------------------------------
 PLAYLIST_ID: Final = "playlist_id"

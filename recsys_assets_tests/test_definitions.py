@@ -41,7 +41,6 @@ LINEAGE = {
     c.ARTIST_SIMILARITY: {c.BEST_MODEL, *SPLITS, c.ARTIST_CATALOG},
 }
 TABLES = {key for key in LINEAGE if key in vars(c).values()} - {
-    c.RAW_PLAYLISTS,
     c.BEST_MODEL,
     c.TRACK_SIMILARITY,
     c.ARTIST_SIMILARITY,
@@ -139,7 +138,7 @@ def test_jobs_select_what_they_promise(definitions: dg.Definitions) -> None:
         keys = definitions.resolve_job_def(job).asset_layer.selected_asset_keys
         return {key.to_user_string() for key in keys}
 
-    prepared = {key for key in LINEAGE if key in TABLES | {c.RAW_PLAYLISTS}} - {c.LEADERBOARD}
+    prepared = {key for key in LINEAGE if key in TABLES} - {c.LEADERBOARD}
     trained = {f"candidates/{name}" for name in CANDIDATE_NAMES} | {c.LEADERBOARD, c.BEST_MODEL}
     assert selected("refresh") == set(LINEAGE)
     assert selected("prepare") == prepared

@@ -92,7 +92,9 @@ def candidate_asset(spec: CandidateSpec) -> dg.AssetsDefinition:
         version = data_version(train, validation, catalog)
         with (
             user_errors(),
-            mlflow.child_run(context.run.run_id, spec.name, context.asset_key.to_user_string()) as run,
+            mlflow.child_run(
+                context.run.run_id, spec.name, context.asset_key.to_user_string()
+            ) as run,
             replaced_folder(candidate_folder(settings, spec.name)) as folder,
         ):
             trained = train_and_evaluate(

@@ -67,6 +67,7 @@ def ingest_options(settings: Settings) -> IngestOptions:
     owners=OWNERS,
     tags=DOMAIN_TAGS,
     kinds={"file", "duckdb"},
+    metadata=TABLES[c.RAW_PLAYLISTS].metadata(),
     code_version=code_version("sources"),
     pool=DUCKDB_WRITER,
 )

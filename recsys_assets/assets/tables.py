@@ -51,7 +51,13 @@ DESCRIPTIONS: Mapping[str, str] = {
     c.PLACE: "Place on the leaderboard, from 1, by hit rate @100.",
     c.FORMAT: "Recognised format of the file.",
     c.BYTES: "Size of the file.",
-    c.CONTENT_HASH: "Hash of the content.",
+    "path": "Absolute path of the file, or of the archive that holds it.",
+    "name": "Name relative to the raw folder.",
+    "mtime_ns": "Time of the last change, nanoseconds since 1970.",
+    "digest": "BLAKE2b of the unpacked content.",
+    "container": "plain, gz or zip.",
+    "member": "Name inside the archive, if it is in one.",
+    "ignored": "Why the file is not read; null for those that are.",
 }
 
 
@@ -102,6 +108,19 @@ _COUNTS = {
 _COUNT_LINEAGE = {name: [(c.CLEANED_PLAYLISTS, c.PLAYLIST_ID)] for name in _COUNTS}
 
 TABLES: Mapping[str, TableSpec] = {
+    c.RAW_PLAYLISTS: TableSpec(
+        {
+            "path": "VARCHAR",
+            "name": "VARCHAR",
+            c.BYTES: "BIGINT",
+            "mtime_ns": "BIGINT",
+            "digest": "VARCHAR",
+            "container": "VARCHAR",
+            "member": "VARCHAR",
+            c.FORMAT: "VARCHAR",
+            "ignored": "VARCHAR",
+        }
+    ),
     c.CLEANED_PLAYLISTS: TableSpec(c.CLEANED_COLUMNS),
     c.REJECTED_ROWS: TableSpec(c.REJECTED_COLUMNS),
     c.ARTIST_CATALOG: TableSpec(
@@ -161,6 +180,12 @@ TABLES: Mapping[str, TableSpec] = {
             c.LOW: "DOUBLE",
             c.HIGH: "DOUBLE",
             c.DATA_VERSION: "VARCHAR",
-        }
+        },
+        {
+            c.DATA_VERSION: [
+                (c.TRAIN_PLAYLISTS, c.TRACK_SEQUENCE),
+                (c.VALIDATION_PLAYLISTS, c.TRACK_SEQUENCE),
+            ]
+        },
     ),
 }

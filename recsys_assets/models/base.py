@@ -188,7 +188,9 @@ def items_by_popularity(playlists: PlaylistSet, size: int) -> Int32:
     int32[m], m <= size
     """
     owner = np.repeat(np.arange(len(playlists), dtype=np.int64), playlists.lengths)
-    pairs = np.unique(owner * size + playlists.items)
-    counts = np.bincount(pairs % size, minlength=size)
+    # np.unique hashes (numpy 2.4): 12.9 M pairs take it 19.9 s, sorting them 1.1 s.
+    pairs = np.sort(owner * size + playlists.items)
+    first = np.concatenate([[True], pairs[1:] != pairs[:-1]])
+    counts = np.bincount(pairs[first] % size, minlength=size)
     order = np.argsort(-counts, kind="stable").astype(np.int32)
     return order[: int(np.count_nonzero(counts))]

@@ -6,6 +6,7 @@ ranking run in `kernels.py`; here stand hyperparameters, the inverted index and 
 """
 
 import itertools
+import threading
 from typing import ClassVar
 
 import numpy as np
@@ -112,19 +113,26 @@ class Cooccurrence(Recommender):
         pairs = plays * np.minimum(2 * p.window, int(train.lengths.max()) - 1)
         blocks = _blocks_of_pairs(pairs)
         lengths = np.zeros(self.size, np.int64)
+        rows_at_most = np.concatenate([[0], np.cumsum(np.minimum(pairs, p.max_neighbours))])
+        room = max(int(rows_at_most[high] - rows_at_most[low]) for low, high in blocks)
+        scratch = threading.local()  # kept by a thread from block to block
         ticker = Ticker(progress, "items", self.size)
 
         def count(block: tuple[int, int]) -> tuple[Int32, Float32]:
             low, high = block
-            room = int(np.minimum(pairs[low:high], min(p.max_neighbours, self.size)).sum())
-            row_items, row_weights = np.empty(room, np.int32), np.empty(room, np.float32)
+            if not hasattr(scratch, "sums"):
+                scratch.sums = np.zeros(self.size)
+                scratch.touched = np.empty(self.size, np.int32)
+                scratch.row_items = np.empty(room, np.int32)
+                scratch.row_weights = np.empty(room, np.float32)
             written = cooccurrence_rows(
                 low, high, readonly(train.offsets), readonly(train.items), owners,
                 occurrence_offsets, occurrences, forward, backward, playlist_scale, row_scale,
-                column_scale, p.max_neighbours, lengths, row_items, row_weights,
+                column_scale, p.max_neighbours, scratch.sums, scratch.touched, lengths,
+                scratch.row_items, scratch.row_weights,
             )  # fmt: skip
             ticker.done(high)
-            return row_items[:written].copy(), row_weights[:written].copy()
+            return scratch.row_items[:written].copy(), scratch.row_weights[:written].copy()
 
         rows = map_blocks(count, blocks)
         self._row_offsets: Int64 = np.concatenate([[0], np.cumsum(lengths)])

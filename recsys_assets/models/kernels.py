@@ -246,6 +246,8 @@ def cooccurrence_rows(
     row_scale: Float64,
     column_scale: Float64,
     max_neighbours: int,
+    sums: Float64,
+    touched: Int32,
     counts: Int64,
     out_items: Int32,
     out_weights: Float32,
@@ -254,12 +256,9 @@ def cooccurrence_rows(
 
     Each item's occurrences are walked in order and each window from left to right, so every sum has
     one order. `forward[d]` and `backward[d]` weigh a neighbour `d` positions later or earlier; a
-    playlist's pairs all weigh `playlist_scale`.
+    playlist's pairs all weigh `playlist_scale`. Rows hold the best `max_neighbours`, unsorted.
     """
-    size = len(row_scale)
     window = len(forward) - 1
-    sums = np.zeros(size, np.float64)
-    touched = np.empty(size, np.int32)
     written = 0
     for item in range(low, high):
         neighbours = 0
@@ -284,12 +283,14 @@ def cooccurrence_rows(
         kept = 0
         for at in range(neighbours):
             other = touched[at]
-            weight = np.float32(sums[other] * row_scale[item] * column_scale[other])
+            value = np.float32(sums[other] * row_scale[item] * column_scale[other])
             sums[other] = 0.0
-            kept = _push(row_weights, row_items, kept, weight, other)
-        _sort_best_first(row_weights, row_items, kept)
-        counts[item] = kept
-        written += kept
+            if room == neighbours:
+                row_weights[at], row_items[at] = value, other
+            else:
+                kept = _push(row_weights, row_items, kept, value, other)
+        counts[item] = room
+        written += room
     return written
 
 

@@ -37,12 +37,12 @@ class Word2VecParameters(Hyperparameters):
 
     vector_size: int = Field(default=100, ge=1, le=2000, description="Dimensions of a vector.")
     window: int = Field(
-        default=10, ge=1, le=10_000, description="Largest distance between two items of a pair."
+        default=30, ge=1, le=10_000, description="Largest distance between two items of a pair."
     )
     min_count: int = Field(
-        default=3, ge=1, description="Items with fewer plays in training get no vector."
+        default=10, ge=1, description="Items with fewer plays in training get no vector."
     )
-    epochs: int = Field(default=10, ge=1, le=10_000, description="Passes over the playlists.")
+    epochs: int = Field(default=30, ge=1, le=10_000, description="Passes over the playlists.")
     sg: Literal[0, 1] = Field(default=1, description="1: skip-gram; 0: CBOW.")
     negative: int = Field(default=5, ge=1, le=100, description="Noise items drawn for each pair.")
     ns_exponent: float = Field(
@@ -63,7 +63,7 @@ class Word2VecParameters(Hyperparameters):
         description="A query's vector: its last known item's, or the recency-weighted mean.",
     )
     half_life: float = Field(
-        default=1.3,
+        default=5.0,
         gt=0,
         le=10_000,
         description="recency_mean: an item so many places earlier weighs half.",

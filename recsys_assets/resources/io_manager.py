@@ -6,8 +6,10 @@ leaves an empty table. This one replaces an unpartitioned table whole, inserts p
 comparing the columns, and rolls back on any error. What tables hold belongs in `preparation/`.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -101,6 +103,7 @@ class TransactionalDuckDBIOManager(DbIOManager):
         self._check_supported_type(type(obj))  # type: ignore[no-untyped-call]
         table_slice = self._get_table_slice(context, context)
         handler = self._resolve_handler(type(obj))
+        start = time.perf_counter()
         with self._db_client.connect(context, table_slice) as connection:
             connection.execute("BEGIN TRANSACTION")
             try:
@@ -110,11 +113,14 @@ class TransactionalDuckDBIOManager(DbIOManager):
             except BaseException:
                 connection.execute("ROLLBACK")
                 raise
+        database = str((context.resource_config or {})["database"])
         context.add_output_metadata(
             {
                 **(metadata or {}),
                 "dagster/table_name": f"{table_slice.schema}.{table_slice.table}",
-                "dagster/uri": str((context.resource_config or {})["database"]),
+                "dagster/uri": database,
+                "database_bytes": Path(database).stat().st_size,
+                "seconds_in_database": round(time.perf_counter() - start, 3),
             }
         )
 

@@ -212,7 +212,7 @@ def test_too_many_bad_rows_stop_the_run(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     with (tmp_path / "raw" / "playlists.csv").open("a") as file:
         file.writelines('"user","artist"\n' for _ in range(2000))
-    with pytest.raises(RefreshError, match="rejected_share_is_small.*failed") as caught:
+    with pytest.raises(RefreshError, match=r"rejected_share_is_small.*failed") as caught:
         run(settings)
     assert "2,006 x missing fields" in str(caught.value)
     assert "line" in str(caught.value)

@@ -21,9 +21,11 @@ COUNTS = np.array([10, 5, 3, 1, 1, 0], np.int64)  # item 5 was never seen in tra
 
 def values(items: list[list[int]], targets: list[int], queries: list[list[int]]) -> dict:
     """Compute all per-playlist values."""
+    answers, wanted = np.array(items, np.int32), np.array(targets, np.int32)
     return m.per_playlist(
-        np.array(items, np.int32),
-        np.array(targets, np.int32),
+        answers,
+        m.target_ranks(answers, wanted),
+        wanted,
         PlaylistSet.from_lists(queries),
         CATALOG,
         COUNTS,
@@ -65,23 +67,13 @@ def test_artist_metric_is_left_out_without_artists() -> None:
     """Prevents a meaningless 0 % where the source has no artists."""
     found = m.per_playlist(
         np.array([[0]], np.int32),
+        np.array([1], np.int32),
         np.array([0], np.int32),
         PlaylistSet.from_lists([[1]]),
         Catalog.anonymous(2),
         np.array([1, 1], np.int64),
     )
     assert m.ARTIST_HIT_RATE_100 not in found
-
-
-def test_coverage_and_gini() -> None:
-    """Prevents wrong shares: 2 of 5 trained items shown, 3 times and once."""
-    items = np.array([[0, 1], [0, MISSING], [0, MISSING]], np.int32)
-    coverage, gini = m.coverage_and_gini(items, COUNTS)
-    assert coverage == 2 / 5
-    counts = [0, 0, 0, 1, 3]
-    mean_difference = sum(abs(a - b) for a in counts for b in counts) / 25
-    assert gini == pytest.approx(mean_difference / (2 * sum(counts) / 5))
-    assert m.coverage_and_gini(np.full((1, 3), MISSING, np.int32), COUNTS) == (0.0, 0.0)
 
 
 def test_slices_are_a_partition() -> None:
@@ -93,7 +85,7 @@ def test_slices_are_a_partition() -> None:
         "target_plays_unseen": [True, False, False, False, True, False],
         "target_plays_1_to_4": [False, True, False, False, False, True],
         "target_plays_5_to_19": [False, False, True, True, False, False],
-        "query_length_0_to_4": [True, True, False, False, False, False],
+        "query_length_1_to_4": [True, True, False, False, False, False],
         "query_length_5_to_9": [False, False, True, False, False, False],
         "query_length_25_to_49": [False, False, False, True, False, False],
         "query_length_100_or_more": [False, False, False, False, True, True],

@@ -120,9 +120,7 @@ def test_leaderboard_order_and_differences() -> None:
     ).to_pylist()
     places = {row[c.CANDIDATE]: row[c.PLACE] for row in table}
     assert places == {"a": 1, "c": 2, "b": 3}  # a and c tie: by name
-    difference = {
-        row[c.CANDIDATE]: row for row in table if row[c.METRIC] == DIFFERENCE_TO_BEST
-    }
+    difference = {row[c.CANDIDATE]: row for row in table if row[c.METRIC] == DIFFERENCE_TO_BEST}
     assert difference["b"][c.VALUE] == -0.25
     assert difference["a"][c.VALUE] == difference["a"][c.LOW] == difference["a"][c.HIGH] == 0
     assert difference["c"][c.LOW] < 0 < difference["c"][c.HIGH]

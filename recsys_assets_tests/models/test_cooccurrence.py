@@ -58,9 +58,9 @@ def test_discounts_by_hand() -> None:
 
 def test_best_neighbours_are_kept() -> None:
     """Prevents a cut that keeps the first neighbours seen; ties go to the smaller index."""
-    train = PlaylistSet.from_lists([[0, 5], [0, 4], [0, 3], [0, 3], [0, 6]])
+    train = PlaylistSet.from_lists([[0, 6], [0, 5], [0, 4], [0, 3], [0, 3]])
     model = fitted("cooccurrence", train, 7, **{**PLAIN, "max_neighbours": 3})
-    assert list(row(model, 0)) == [3, 4, 5]
+    assert sorted(row(model, 0)) == [3, 4, 5]
 
 
 def test_scores_by_hand() -> None:

@@ -6,17 +6,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recsys_assets import columns as c
 from recsys_assets.errors import DataError, StorageError
 from recsys_assets.models.cooccurrence import Cooccurrence
 from recsys_assets.playlists import Catalog, PlaylistSet
+from recsys_assets.similarity.encoding import encode_id
 from recsys_assets.similarity.files import (
+    PARQUET_SCHEMA,
     check_similarity_file,
-    decode_id,
-    encode_id,
     parquet_path,
     read_similarity,
     sorted_by_key,
@@ -26,7 +24,9 @@ from recsys_assets.similarity.nearest import nearest_items
 
 IDS = ["b b", "a", "ünï", "50%", "tab\there", "Z"]
 CATALOG = Catalog(
-    ids=pa.array(IDS), names=pa.array([f"name {i}" for i in IDS]), artist_index=np.zeros(6, np.int32)
+    ids=pa.array(IDS),
+    names=pa.array([f"name {i}" for i in IDS]),
+    artist_index=np.zeros(6, np.int32),
 )
 PLAYLISTS = PlaylistSet.from_lists([[0, 1, 2, 3], [2, 3, 4], [4, 5, 0], [1, 5, 3]])
 
@@ -98,31 +98,89 @@ def test_too_few_items_is_an_error_and_leaves_the_old_file(tmp_path: Path) -> No
         ("a a c\nb a c\n", "its own neighbour"),
         ("a b b\nb a c\n", "is there twice"),
         ("b a c\na b c\n", "not sorted"),
-        ("a b c\na b c\n", "a key twice"),
+        ("a b c\na b c\n", "the line before, again"),
         ("a  b c\nb a c\n", "more than one space"),
-        ("a b c\r\nb a c\n", "carriage return"),
+        ("a b c\r\nb a c\n", "control character"),
         ("a b c\nb a c", "no newline at the end"),
+        ("a b c\u3000\nb a c\n", "white space"),
+        ("a b 5%\nb a c\n", "% not encoded"),
+        ("a b c\n\n", "0 neighbours, expected 2"),
         ("", "the file is empty"),
     ],
 )
 def test_check_finds_each_violation(tmp_path: Path, text: str, expected: str | None) -> None:
     """Prevents a blocking check that lets a broken file through."""
-    path = tmp_path / "file.txt"
+    path = write(tmp_path / "file.txt")
     path.write_bytes(text.encode())
     found = check_similarity_file(path, 2)
-    assert (found == []) if expected is None else any(expected in one for one in found)
-
-
-@given(st.text())
-def test_ids_survive_encoding(id_: str) -> None:
-    """Prevents an id with white space from splitting its line, or changing on the way back."""
-    encoded = encode_id(id_)
-    assert len(f"x {encoded} y".split()) == (3 if id_ else 2)
-    assert len(f"x{encoded}y".splitlines()) == 1
-    assert decode_id(encoded) == id_
+    of_text = [one for one in found if not one.startswith("file.parquet")]
+    assert (of_text == []) if expected is None else any(expected in one for one in of_text)
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
     """Prevents a bare FileNotFoundError."""
     with pytest.raises(StorageError, match="run a refresh first"):
         next(read_similarity(tmp_path / "none.txt"))
+    assert "not there" in check_similarity_file(tmp_path / "none.txt", 3)[0]
+
+
+def test_not_utf8_is_found(tmp_path: Path) -> None:
+    """Prevents a delivered file that a reader cannot decode."""
+    path = write(tmp_path / "file.txt")
+    path.write_bytes(b"a b \xff\nb a c\n")
+    assert any("line 1: not UTF-8" in one for one in check_similarity_file(path, 2))
+
+
+def test_kill_between_the_two_moves_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prevents a new text beside an old parquet from being delivered as a pair."""
+    path = write(tmp_path / "tracks.txt")
+
+    def killed(source: Path, target: Path) -> None:
+        if target.suffix == ".parquet":
+            raise KeyboardInterrupt
+        Path(source).rename(target)
+
+    model = Cooccurrence().fit(PLAYLISTS, CATALOG, seed=0)
+    items = sorted_by_key(model.popular, CATALOG)
+    reverse = [(k, n[:, ::-1], s) for k, n, s in nearest_items(model, items, 3)]
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("recsys_assets.files.os.replace", killed)
+        write_similarity(path, reverse, CATALOG)
+    assert ["made with another text" in one for one in check_similarity_file(path, 3)] == [True]
+    write_similarity(path, reverse, CATALOG)
+    assert check_similarity_file(path, 3) == []
+
+
+def test_missing_or_broken_parquet_is_found(tmp_path: Path) -> None:
+    """Prevents half a delivery from passing the blocking check."""
+    path = write(tmp_path / "tracks.txt")
+    assert (
+        "tracks.parquet: 18 rows, expected 12 as in the text" in check_similarity_file(path, 2)[-1]
+    )
+    parquet_path(path).write_bytes(b"PAR")
+    assert "not a parquet file" in check_similarity_file(path, 3)[0]
+    parquet_path(path).unlink()
+    assert "not there" in check_similarity_file(path, 3)[0]
+
+
+def test_at_most_twenty_violations(tmp_path: Path) -> None:
+    """Prevents a check's message as long as a broken file."""
+    path = tmp_path / "tracks.txt"
+    path.write_text("a a\n" * 1000)
+    assert len(check_similarity_file(path, 1)) == 20
+
+
+def test_an_empty_id_is_refused(tmp_path: Path) -> None:
+    """Prevents a line whose key is missing."""
+    catalog = Catalog(pa.array(["a", ""]), pa.array(["a", "b"]), np.zeros(2, np.int32))
+    with pytest.raises(DataError, match="item 1 has an empty id"):
+        write_similarity(tmp_path / "tracks.txt", [], catalog)
+
+
+def test_parquet_columns_are_plain(tmp_path: Path) -> None:
+    """Prevents readers from meeting other types than the format names."""
+    path = write(tmp_path / "tracks.txt")
+    assert pq.read_schema(parquet_path(path)).equals(PARQUET_SCHEMA)
+    assert pq.read_metadata(parquet_path(path)).row_group(0).column(0).compression == "ZSTD"
