@@ -142,15 +142,18 @@ def _as_lines(keys: Int32, neighbours: Int32, encoded: pa.StringArray) -> pa.Buf
 
 def _as_table(keys: Int32, neighbours: Int32, scores: Float32, catalog: Catalog) -> pa.Table:
     count, width = neighbours.shape
-    row = pa.array(np.repeat(np.arange(count, dtype=np.int32), width))
+    row = np.repeat(np.arange(count, dtype=np.int32), width)
     items, others = pa.array(keys), pa.array(neighbours.ravel())
+    names = catalog.names.take(items)
+    # A missing name is a null index: Arrow cannot write a dictionary that holds a null.
+    unnamed = np.asarray(names.is_null())[row]
     return pa.table(
         [
-            pa.DictionaryArray.from_arrays(row, catalog.ids.take(items)),
+            pa.DictionaryArray.from_arrays(pa.array(row), catalog.ids.take(items)),
             pa.array(np.tile(np.arange(1, width + 1, dtype=np.int32), count)),
             catalog.ids.take(others),
             pa.array(scores.ravel(), pa.float32()),
-            pa.DictionaryArray.from_arrays(row, catalog.names.take(items)),
+            pa.DictionaryArray.from_arrays(pa.array(row, mask=unnamed), names.fill_null("")),
             catalog.names.take(others),
         ],
         schema=_BLOCK_SCHEMA,

@@ -184,3 +184,17 @@ def test_parquet_columns_are_plain(tmp_path: Path) -> None:
     path = write(tmp_path / "tracks.txt")
     assert pq.read_schema(parquet_path(path)).equals(PARQUET_SCHEMA)
     assert pq.read_metadata(parquet_path(path)).row_group(0).column(0).compression == "ZSTD"
+
+
+def test_items_without_names_are_written(tmp_path: Path) -> None:
+    """Prevents a source without names (interactions) from failing at the last step."""
+    nameless = Catalog(CATALOG.ids, pa.nulls(6, pa.string()), CATALOG.artist_index)
+    half = Catalog(CATALOG.ids, pa.array(["x", None, "y", None, "z", None]), CATALOG.artist_index)
+    model = Cooccurrence().fit(PLAYLISTS, CATALOG, seed=0)
+    for catalog in (nameless, half):
+        items = sorted_by_key(model.popular, catalog)
+        write_similarity(tmp_path / "t.txt", nearest_items(model, items, 3), catalog)
+        name_of = dict(zip(catalog.ids.to_pylist(), catalog.names.to_pylist(), strict=True))
+        for row in pq.read_table(tmp_path / "t.parquet").to_pylist():
+            assert row[c.ITEM_NAME] == name_of[row[c.ITEM]]
+            assert row[c.NEIGHBOUR_NAME] == name_of[row[c.NEIGHBOUR]]
