@@ -4,6 +4,7 @@ Both come from the champion, whatever the last refresh decided, so that what is 
 registered. Finding neighbours and writing files belong in `similarity/`.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from recsys_assets.assets.selection import champion_folder
 from recsys_assets.code_version import code_version
 from recsys_assets.models.base import Recommender
 from recsys_assets.models.registry import build
-from recsys_assets.playlists import Catalog
+from recsys_assets.playlists import Catalog, Float32, Int32
 from recsys_assets.preparation.catalog import artists_as_catalog
 from recsys_assets.preparation.queries import markdown_table, read_head
 from recsys_assets.preparation.sequences import artist_playlists
@@ -93,11 +94,15 @@ def artist_similarity(
     """The nearest artists of every artist, in the same format as the tracks.
 
     The champion's family and hyperparameters, fitted on the playlists' artist sequences (train +
-    validation; a run of one artist counts once).
+    validation; a run of one artist counts once). Both files are empty where the source has no
+    artists.
     """
     with user_errors():
         champion = Bundle.load(champion_folder(settings)).model
         catalog = artists_as_catalog(artist_catalog)
+        if len(catalog) == 0:
+            context.log.info("the source has no artists: the files are empty")
+            return _deliver(context, None, catalog, artists_file(settings), settings.neighbours)
         playlists = artist_playlists(train_playlists).concat(artist_playlists(validation_playlists))
         model = build(champion.family, champion.parameters.model_dump()).fit(
             playlists, catalog, seed=settings.seed, progress=context.log.info
@@ -107,22 +112,24 @@ def artist_similarity(
 
 def _deliver(
     context: dg.AssetExecutionContext,
-    model: Recommender,
+    model: Recommender | None,
     catalog: Catalog,
     path: Path,
     neighbours: int,
 ) -> dg.MaterializeResult[None]:
     """Find the neighbours of every item seen in training and write both files."""
     watch = Stopwatch()
-    items = sorted_by_key(model.popular, catalog)
-    blocks = nearest_items(model, items, neighbours, progress=context.log.info)
-    write_similarity(path, blocks, catalog)
+    blocks: Iterable[tuple[Int32, Int32, Float32]] = ()
+    if model is not None:
+        items = sorted_by_key(model.popular, catalog)
+        blocks = nearest_items(model, items, neighbours, progress=context.log.info)
+    written = write_similarity(path, blocks, catalog)
     return dg.MaterializeResult(
         metadata={
             **file_metadata(path),
             "parquet": dg.MetadataValue.path(str(parquet_path(path))),
-            "dagster/row_count": len(items) * neighbours,
-            "items": len(items),
+            "dagster/row_count": written * neighbours,
+            "items": written,
             "neighbours": neighbours,
             "preview": dg.MetadataValue.md(markdown_table(read_head(parquet_path(path)))),
             "seconds": watch.seconds,

@@ -207,6 +207,28 @@ def test_new_data_gives_a_new_version_and_asks_once(
     assert sum("champion" in aliases for aliases in found.values()) == 1
 
 
+def test_source_without_names_or_artists(tmp_path: Path) -> None:
+    """Prevents baskets (ids only) from failing at the last steps."""
+    settings = settings_in(tmp_path)
+    cleaned = tmp_path / "raw" / "playlists.csv"
+    write_demo(cleaned, playlists=1500)
+    duckdb.execute(
+        f"""
+        COPY (SELECT user_id || playlistname AS playlist_id, trackname AS track_id,
+                row_number() OVER (PARTITION BY playlist_id) AS position
+            FROM read_csv('{cleaned}', ignore_errors=true, normalize_names=true,
+                names=['user_id', 'artistname', 'trackname', 'playlistname'], header=true)
+            WHERE trackname <> '')
+        TO '{tmp_path}/raw/baskets.parquet'
+        """
+    )
+    cleaned.unlink()
+    text = run(settings)
+    assert "(interactions)" in text
+    assert (settings.similarity / "artists.txt").read_bytes() == b""
+    assert (settings.similarity / "tracks.txt").stat().st_size > 0
+
+
 def test_too_many_bad_rows_stop_the_run(tmp_path: Path) -> None:
     """Prevents training on what is left of a broken file."""
     settings = settings_in(tmp_path)
