@@ -211,14 +211,13 @@ def test_source_without_names_or_artists(tmp_path: Path) -> None:
     """Prevents baskets (ids only) from failing at the last steps."""
     settings = settings_in(tmp_path)
     cleaned = tmp_path / "raw" / "playlists.csv"
-    write_demo(cleaned, playlists=1500)
     duckdb.execute(
         f"""
-        COPY (SELECT user_id || playlistname AS playlist_id, trackname AS track_id,
+        COPY (SELECT user_id || playlistname AS playlist_id, artistname || trackname AS track_id,
                 row_number() OVER (PARTITION BY playlist_id) AS position
             FROM read_csv('{cleaned}', ignore_errors=true, normalize_names=true,
                 names=['user_id', 'artistname', 'trackname', 'playlistname'], header=true)
-            WHERE trackname <> '')
+            WHERE artistname <> '' AND trackname <> '')
         TO '{tmp_path}/raw/baskets.parquet'
         """
     )
