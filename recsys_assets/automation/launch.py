@@ -22,7 +22,7 @@ from recsys_assets.automation.terminal import TERMINAL
 from recsys_assets.code_version import code_version
 from recsys_assets.definitions import build_defs, build_tracking
 from recsys_assets.errors import UserError
-from recsys_assets.files import read_json, write_json
+from recsys_assets.files import read_json, replaced_file, write_json
 from recsys_assets.grid import load_grid
 from recsys_assets.progress import Progress
 from recsys_assets.reports.summary import summarise
@@ -34,6 +34,7 @@ from recsys_assets.sources.report import IngestReport
 from recsys_assets.training import combine
 
 STATE_FILE = "last_refresh.json"
+SUMMARY_FILE = "summary.txt"
 INSTANCE_FILE = Path(__file__).parent.parent / "dagster.yaml"
 
 
@@ -88,7 +89,10 @@ def refresh(settings: Settings, *, force: bool, progress: Progress) -> None:
             raise RefreshError("\n".join(_failures(result)))
         finished = {**_state(settings), "raw": last_materialised_version(instance)}
         write_json(state, finished)
-        progress(summary(settings, _seconds_per_asset(result)))
+        text = summary(settings, _seconds_per_asset(result))
+        with replaced_file(settings.reports / SUMMARY_FILE) as aside:
+            aside.write_text(text + "\n")
+        progress(text)
 
 
 def _state(settings: Settings) -> dict[str, Any]:
@@ -122,6 +126,7 @@ def summary(settings: Settings, seconds_per_asset: dict[str, float]) -> str:
             cleaned_file(settings),
             rejected_file(settings),
             champion_folder(settings),
+            settings.reports / SUMMARY_FILE,
             *(
                 path
                 for text in (tracks_file(settings), artists_file(settings))

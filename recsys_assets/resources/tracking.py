@@ -77,6 +77,7 @@ class MlflowTracking(dg.ConfigurableResource[Any]):
     home: str = Field(description="The home folder; tags the runs of this installation.")
 
     _parents: dict[str, str] = PrivateAttr(default_factory=dict)
+    _failed: set[str] = PrivateAttr(default_factory=set)
 
     # --- runs ----------------------------------------------------------------------------------
     @property
@@ -162,6 +163,7 @@ class MlflowTracking(dg.ConfigurableResource[Any]):
             yield run_id
         except BaseException:
             client.set_terminated(run_id, "FAILED")
+            self._failed.add(dagster_run_id)
             raise
         client.set_terminated(run_id, "FINISHED")
 
@@ -171,10 +173,11 @@ class MlflowTracking(dg.ConfigurableResource[Any]):
             self.client.set_terminated(self._parents.pop(dagster_run_id), "FINISHED")
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        """Close a parent run that is still open when the Dagster run ends early."""
+        """Close the parent run where `best_model` did not (not selected, or not reached)."""
         del context
         for run_id in list(self._parents):
-            self.client.set_terminated(self._parents.pop(run_id), "FAILED")
+            status = "FAILED" if run_id in self._failed else "FINISHED"
+            self.client.set_terminated(self._parents.pop(run_id), status)
 
     def log(
         self,
