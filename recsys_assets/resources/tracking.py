@@ -375,7 +375,12 @@ def served_signature() -> "ModelSignature":
     )
 
     return ModelSignature(
-        inputs=Schema([ColSpec(Array(DataType.string), "playlist")]),
+        inputs=Schema(
+            [
+                ColSpec(Array(DataType.string), "playlist"),
+                ColSpec(DataType.string, "title", required=False),
+            ]
+        ),
         outputs=Schema(
             [
                 ColSpec(Array(DataType.string), "track_ids"),

@@ -75,16 +75,25 @@ class Bundle:
         index_of_id = self._index_of_id
         return np.array([index_of_id.get(id_, MISSING) for id_ in ids], np.int32)
 
-    def encode_playlists(self, playlists: Sequence[Sequence[str]]) -> PlaylistSet:
-        """Translate lists of ids into queries for the model."""
+    def encode_playlists(
+        self, playlists: Sequence[Sequence[str]], titles: Sequence[str | None] | None = None
+    ) -> PlaylistSet:
+        """Translate lists of ids, and the playlists' titles, into queries for the model."""
         offsets = np.zeros(len(playlists) + 1, np.int64)
         np.cumsum([len(playlist) for playlist in playlists], out=offsets[1:])
-        return PlaylistSet(offsets, self.encode([id_ for one in playlists for id_ in one]))
+        return PlaylistSet(
+            offsets,
+            self.encode([id_ for one in playlists for id_ in one]),
+            None if titles is None else pa.array(titles, pa.string()),
+        )
 
     def recommend_ids(
-        self, playlists: Sequence[Sequence[str]], k: int
+        self,
+        playlists: Sequence[Sequence[str]],
+        k: int,
+        titles: Sequence[str | None] | None = None,
     ) -> tuple[list[list[str]], Float32]:
-        """Continue playlists given as lists of track ids.
+        """Continue playlists given as lists of track ids and, where known, by title.
 
         Returns
         -------
@@ -97,7 +106,7 @@ class Bundle:
         DataError
             If the model's catalogue cannot give `k` tracks beyond a playlist's own.
         """
-        items, scores = self.model.recommend(self.encode_playlists(playlists), k)
+        items, scores = self.model.recommend(self.encode_playlists(playlists, titles), k)
         short = (items == MISSING).any(axis=1)
         if short.any():
             row = int(np.flatnonzero(short)[0])

@@ -18,6 +18,7 @@ from recsys_assets.serving.bundle import Bundle
 
 ARTIFACT = "bundle"
 PLAYLIST_COLUMN = "playlist"
+TITLE_COLUMN = "title"
 DEFAULT_K = 20
 
 
@@ -41,7 +42,8 @@ class PlaylistContinuation(PythonModel):
         context
             MLflow's context (not used).
         model_input
-            Column `playlist`: lists of track ids; unknown ids and empty lists are fine.
+            Column `playlist`: lists of track ids; unknown ids and empty lists are fine. Optional
+            column `title`: the playlists' names, for models that use them.
         params
             ``{"k": 20}``: how many tracks for each playlist.
         """
@@ -50,7 +52,10 @@ class PlaylistContinuation(PythonModel):
         if k < 1:
             raise DataError(f"parameter k must be at least 1, got {k}")
         playlists = [list(playlist) for playlist in model_input[PLAYLIST_COLUMN]]
-        ids, scores = self._bundle.recommend_ids(playlists, k)
+        titles = None
+        if TITLE_COLUMN in model_input:
+            titles = [one if isinstance(one, str) else None for one in model_input[TITLE_COLUMN]]
+        ids, scores = self._bundle.recommend_ids(playlists, k, titles)
         return pd.DataFrame({"track_ids": ids, "scores": scores.astype(float).tolist()})
 
 

@@ -76,6 +76,8 @@ model = mlflow.pyfunc.load_model(sys.argv[1])
 import recsys_assets
 table = pd.DataFrame({"playlist": [["track 0"], ["unknown"], [], ["track 1"] * 500]})
 answer = model.predict(table, params={"k": 3})
+titled = model.predict(table.assign(title=["chill", None, "x", "y"]), params={"k": 3})
+assert titled["track_ids"].tolist() == answer["track_ids"].tolist()
 print(json.dumps([recsys_assets.__file__, answer["track_ids"].tolist(),
                   [len(s) for s in answer["scores"]]]))
 """
