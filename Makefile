@@ -10,6 +10,9 @@ export DAGSTER_HOME := $(RECSYS_HOME)/dagster
 ifdef RAW
 export RECSYS_RAW := $(abspath $(RAW))
 endif
+ifdef GRID
+export RECSYS_GRID := $(GRID)
+endif
 PORT ?= 3000
 
 .DEFAULT_GOAL := help
@@ -29,7 +32,7 @@ $(DAGSTER_HOME)/dagster.yaml: dagster.yaml | $(VENV)/.installed
 
 setup: $(VENV)/.installed $(DAGSTER_HOME)/dagster.yaml  ## environment, Dagster's instance, MLflow's store
 
-run: setup  ## refresh everything [RAW=path/to/files] [FORCE=1]
+run: setup  ## refresh everything [RAW=path/to/files] [GRID=full] [FORCE=1]
 	$(BIN)/python -m recsys_assets run $(if $(FORCE),--force)
 
 ui: setup  ## webserver and daemon [RAW=path/to/files] [PORT=3000]

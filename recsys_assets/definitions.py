@@ -13,7 +13,7 @@ from recsys_assets.automation.schedules import build_schedules
 from recsys_assets.automation.sensors import build_sensors
 from recsys_assets.automation.terminal import TERMINAL, terminal_logger
 from recsys_assets.checks import build_checks
-from recsys_assets.grid import load_grid
+from recsys_assets.grid import chosen_grid
 from recsys_assets.resources.database import DuckDBReader
 from recsys_assets.resources.io_manager import RecsysDuckDBIOManager
 from recsys_assets.resources.run_lock import locked_settings
@@ -39,7 +39,7 @@ def build_defs(
         If the environment or the candidates file cannot be used.
     """
     settings = Settings.from_environment() if settings is None else settings
-    grid = load_grid(settings.candidates)
+    grid = chosen_grid(settings.candidates, settings.grid)
     return dg.Definitions(
         assets=[
             *ingestion.ASSETS,

@@ -20,6 +20,7 @@ from recsys_assets.models.base import Hyperparameters
 from recsys_assets.models.registry import FAMILIES
 
 PACKAGED_GRID = Path(__file__).with_name("candidates.yaml")
+SLOW_GRID = Path(__file__).with_name("candidates_full.yaml")
 ENTRIES = "candidates"
 NAME, FAMILY, PARAMETERS = "name", "family", "parameters"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9_]+")
@@ -43,6 +44,22 @@ class CandidateSpec:
     name: str
     family: str
     parameters: Hyperparameters
+
+
+def chosen_grid(candidates: Path | None, grid: str) -> tuple[CandidateSpec, ...]:
+    """Return the grid that the settings ask for.
+
+    Parameters
+    ----------
+    candidates
+        The user's own file, or None.
+    grid
+        Without a file of the user's: ``default``, or ``full`` for the default entries and the slow
+        ones.
+    """
+    if candidates is not None or grid == "default":
+        return load_grid(candidates)
+    return load_grid() + load_grid(SLOW_GRID)
 
 
 def load_grid(path: Path | None = None) -> tuple[CandidateSpec, ...]:
@@ -142,6 +159,12 @@ def _explain(error: ValidationError, kind: type[Hyperparameters], family: str) -
         if problem["type"] == "extra_forbidden":
             allowed = _choices(field, properties) if properties else "it has none"
             lines.append(f"field {field}: not a hyperparameter of family {family}; {allowed}")
+        elif problem["type"] == "value_error":  # a validator's own text says what is allowed
+            where = " ".join(
+                f"entry {part + 1}" if isinstance(part, int) else str(part)
+                for part in problem["loc"]
+            )
+            lines.append(f"field {where}: {problem['ctx']['error']}")
         else:
             schema = properties[field]
             lines.append(

@@ -37,7 +37,11 @@ class Settings(BaseModel):
         description="Raw file or folder; without it the embedded demo data is written and used.",
     )
     candidates: Path | None = Field(
-        default=None, description="Grid of candidates; without it the one shipped in the package."
+        default=None, description="A grid of candidates of your own; goes before RECSYS_GRID."
+    )
+    grid: Literal["default", "full"] = Field(
+        default="default",
+        description="Which shipped grid: default (minutes), or full (every family, longer).",
     )
     sample_percent: float = Field(
         default=100.0,

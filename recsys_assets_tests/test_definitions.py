@@ -14,9 +14,14 @@ from recsys_assets.settings import Settings
 ROOT = Path(__file__).parent.parent
 
 CANDIDATE_NAMES = [
+    "artist_knn",
+    "artist_tracks",
     "cooccurrence",
     "cooccurrence_two_hop",
+    "pair_counts",
     "popularity",
+    "session_knn",
+    "title",
     "word2vec_min_count_3",
     "word2vec_min_count_5",
     "word2vec_min_count_10",

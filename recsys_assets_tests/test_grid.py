@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recsys_assets.errors import GridError
-from recsys_assets.grid import load_grid
+from recsys_assets.grid import chosen_grid, load_grid
 from recsys_assets.models.registry import FAMILIES, build
 
 
@@ -23,8 +23,11 @@ def entry(fields: str) -> str:
 
 def test_shipped_grid() -> None:
     """Prevents a release whose grid does not load or lacks a family or the tutorial's sets."""
+    full = chosen_grid(None, "full")
+    assert {spec.family for spec in full} == set(FAMILIES)
+    assert len({spec.name for spec in full}) == len(full)
+    assert chosen_grid(None, "default") == load_grid() == full[: len(load_grid())]
     specs = {spec.name: spec for spec in load_grid()}
-    assert {spec.family for spec in specs.values()} == set(FAMILIES)
     for min_count in (3, 5, 10):
         p = specs[f"word2vec_min_count_{min_count}"].parameters.model_dump()
         tutorial = {
@@ -40,6 +43,21 @@ def test_shipped_grid() -> None:
     assert specs["word2vec_skipgram"].parameters.model_dump()["sg"] == 1
     assert specs["cooccurrence"].parameters.model_dump()["two_hop"] == 0
     assert specs["cooccurrence_two_hop"].parameters.model_dump()["two_hop"] > 0
+
+
+def test_mistakes_in_a_list_of_members(tmp_path: Path) -> None:
+    """Prevents a message that shows a whole list and not the entry, the name and what is allowed."""
+    text = (
+        "candidates:\n  - name: mix\n    family: blend\n    parameters:\n      members:\n"
+        "        - family: cooccurrence\n        - {family: cooccurrence, parameters: {windw: 3}}\n"
+        "        - family: tilte\n"
+    )
+    with pytest.raises(GridError) as caught:
+        load_grid(grid(tmp_path, text))
+    message = str(caught.value)
+    assert "(mix), field members entry 2: cooccurrence, windw: found 3" in message
+    assert "cooccurrence has window, distance_exponent" in message
+    assert "field members entry 3: no family 'tilte'; allowed are popularity" in message
 
 
 def test_order_and_defaults(tmp_path: Path) -> None:

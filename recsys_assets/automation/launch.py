@@ -23,7 +23,7 @@ from recsys_assets.code_version import code_version
 from recsys_assets.definitions import build_defs, build_tracking
 from recsys_assets.errors import UserError
 from recsys_assets.files import read_json, replaced_file, write_json
-from recsys_assets.grid import load_grid
+from recsys_assets.grid import chosen_grid
 from recsys_assets.progress import Progress
 from recsys_assets.reports.summary import summarise
 from recsys_assets.resources.run_lock import wait_until_free
@@ -102,7 +102,7 @@ def _state(settings: Settings) -> dict[str, Any]:
         raw = scan_raw(settings.raw_or_demo).data_version
     grid = [
         (spec.name, spec.family, spec.parameters.model_dump(mode="json"))
-        for spec in load_grid(settings.candidates)
+        for spec in chosen_grid(settings.candidates, settings.grid)
     ]
     return {
         "raw": raw,
@@ -118,7 +118,8 @@ def summary(settings: Settings, seconds_per_asset: dict[str, float]) -> str:
         settings,
         report=IngestReport.from_json(report_file(settings).read_text()),
         candidate_folders=[
-            candidate_folder(settings, spec.name) for spec in load_grid(settings.candidates)
+            candidate_folder(settings, spec.name)
+            for spec in chosen_grid(settings.candidates, settings.grid)
         ],
         registration=read_json(registration_file(settings)),
         paths=[

@@ -10,13 +10,32 @@ from pathlib import Path
 from typing import Any
 
 from recsys_assets.errors import StorageError
+from recsys_assets.models.artist_knn import ArtistKnn
+from recsys_assets.models.artist_tracks import ArtistTracks
 from recsys_assets.models.base import ARRAYS_FILE, META_FILE, Recommender
+from recsys_assets.models.blend import Blend
 from recsys_assets.models.cooccurrence import Cooccurrence
+from recsys_assets.models.pair_counts import PairCounts
 from recsys_assets.models.popularity import Popularity
+from recsys_assets.models.session_knn import SessionKnn
+from recsys_assets.models.title import Title
+from recsys_assets.models.two_stage import TwoStage
 from recsys_assets.models.word2vec import Word2Vec
 
 FAMILIES: Mapping[str, type[Recommender]] = {
-    family.family: family for family in (Popularity, Word2Vec, Cooccurrence)
+    family.family: family
+    for family in (
+        Popularity,
+        Word2Vec,
+        Cooccurrence,
+        Blend,
+        TwoStage,
+        ArtistKnn,
+        ArtistTracks,
+        PairCounts,
+        SessionKnn,
+        Title,
+    )
 }
 
 

@@ -1,6 +1,7 @@
 """Synthetic playlists whose right neighbours are known: no playlist leaves its block of items."""
 
 import numpy as np
+import pyarrow as pa
 
 from recsys_assets.models.base import Recommender
 from recsys_assets.models.registry import FAMILIES, build
@@ -9,7 +10,10 @@ from recsys_assets.playlists import Catalog, PlaylistSet
 BLOCKS = 6
 BLOCK_SIZE = 15
 SIZE = BLOCKS * BLOCK_SIZE
-PARAMETERS = {"word2vec": {"vector_size": 16, "min_count": 1, "epochs": 12, "sample": 0.0}}
+PARAMETERS = {
+    "word2vec": {"vector_size": 16, "min_count": 1, "epochs": 12, "sample": 0.0},
+    "two_stage": {"folds": 2, "rounds": 4, "leaf_rows": 5, "negatives": 8},
+}
 """Hyperparameters that suit the tiny synthetic sets, where a family's defaults do not."""
 
 
@@ -20,16 +24,36 @@ def block_playlists(*, shuffled: bool = False, seed: int = 5) -> PlaylistSet:
         (rng.choice(BLOCK_SIZE, 8, replace=False) + BLOCK_SIZE * (p % BLOCKS)).tolist()
         for p in range(240)
     ]
-    playlists = PlaylistSet.from_lists(lists)
+    playlists = PlaylistSet.from_lists(lists, block_titles([p % BLOCKS for p in range(240)]))
     if shuffled:
-        return PlaylistSet(playlists.offsets, rng.permutation(playlists.items))
+        items = rng.permutation(playlists.items)
+        return PlaylistSet(playlists.offsets, items, playlists.titles)
     return playlists
 
 
+def block_titles(blocks: list[int]) -> list[str | None]:
+    """Return the titles of playlists of these blocks: one word in common, one of the block."""
+    return [f"songs {'abcdef'[block] * 3}" for block in blocks]
+
+
+def block_catalog(size: int = SIZE, *, shuffled: bool = False) -> Catalog:
+    """Return a catalogue in which a block is an artist; shuffled, artists are dealt at random."""
+    ids = pa.array([str(i) for i in range(size)], pa.string())
+    artists = np.arange(size, dtype=np.int32) // BLOCK_SIZE
+    if shuffled:
+        artists = np.random.default_rng(6).permutation(artists)
+    return Catalog(ids, ids, artists)
+
+
 def fitted(
-    family: str, train: PlaylistSet, size: int = SIZE, seed: int = 1, **parameters: object
+    family: str,
+    train: PlaylistSet,
+    size: int = SIZE,
+    seed: int = 1,
+    catalog: Catalog | None = None,
+    **parameters: object,
 ) -> Recommender:
     """Return a recommender of `family` fitted on `train`, with parameters for tiny data."""
     assert family in FAMILIES
     model = build(family, {**PARAMETERS.get(family, {}), **parameters})
-    return model.fit(train, Catalog.anonymous(size), seed=seed)
+    return model.fit(train, catalog or block_catalog(size), seed=seed)

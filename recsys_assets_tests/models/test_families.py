@@ -21,20 +21,26 @@ from recsys_assets_tests.models.blocks import (
     BLOCK_SIZE,
     BLOCKS,
     SIZE,
+    block_catalog,
     block_playlists,
+    block_titles,
     fitted,
 )
 
 LEARNING = [name for name in FAMILIES if name != "popularity"]
+WITHOUT_NEIGHBOURS = {"title"}
+"""Families to which an item alone says nothing: their `similar` answers with popular items."""
 QUERIES = PlaylistSet.from_lists(
-    [[b * BLOCK_SIZE + i for i in range(3)] for b in range(BLOCKS)] + [[], [MISSING], [4, 4, 80]]
+    [[b * BLOCK_SIZE + i for i in range(3)] for b in range(BLOCKS)] + [[], [MISSING], [4, 4, 80]],
+    [*block_titles(list(range(BLOCKS))), "aaa", None, "?!"],
 )
 
 
 def own_block_shares(model: Recommender) -> tuple[float, float]:
     """Return the share of recommendations, and of neighbours, that lie in the query's block."""
     queries = [[b * BLOCK_SIZE, b * BLOCK_SIZE + 1] for b in range(BLOCKS)]
-    items, _ = model.recommend(PlaylistSet.from_lists(queries), 8)
+    titles = block_titles(list(range(BLOCKS)))
+    items, _ = model.recommend(PlaylistSet.from_lists(queries, titles), 8)
     recommended = float((items // BLOCK_SIZE == np.arange(BLOCKS)[:, None]).mean())
     every = np.arange(SIZE, dtype=np.int32)
     neighbours, _ = model.similar(every, 8)
@@ -44,13 +50,16 @@ def own_block_shares(model: Recommender) -> tuple[float, float]:
 @pytest.mark.parametrize("family", LEARNING)
 def test_stays_in_the_block(family: str) -> None:
     """Prevents a model that learns nothing, or mixes up indices, from passing for a working one."""
-    assert own_block_shares(fitted(family, block_playlists())) == (1.0, 1.0)
+    recommended, neighbours = own_block_shares(fitted(family, block_playlists()))
+    assert recommended == 1.0
+    assert neighbours == 1.0 or family in WITHOUT_NEIGHBOURS
 
 
 @pytest.mark.parametrize("family", LEARNING)
 def test_shuffled_control_leaves_the_block(family: str) -> None:
     """Prevents the test above from passing for a reason other than learning."""
-    recommended, neighbours = own_block_shares(fitted(family, block_playlists(shuffled=True)))
+    train, catalog = block_playlists(shuffled=True), block_catalog(shuffled=True)
+    recommended, neighbours = own_block_shares(fitted(family, train, catalog=catalog))
     assert recommended < 0.5
     assert neighbours < 0.5
 
@@ -102,7 +111,10 @@ def test_thread_count_changes_nothing(family: str, monkeypatch: pytest.MonkeyPat
     for threads in (1, 2, 5):
         monkeypatch.setattr(parallel, "thread_count", lambda threads=threads: threads)
         model = fitted(family, block_playlists())
-        many = PlaylistSet.from_lists([[i % SIZE, (7 * i) % SIZE] for i in range(300)])
+        many = PlaylistSet.from_lists(
+            [[i % SIZE, (7 * i) % SIZE] for i in range(300)],
+            block_titles([i % BLOCKS for i in range(300)]),
+        )
         answers.append([*model._arrays().values(), *model.recommend(many, 20)])
     for other in answers[1:]:
         for one, two in zip(answers[0], other, strict=True):

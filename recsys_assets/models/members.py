@@ -1,0 +1,152 @@
+"""Members: recommenders inside a recommender, for families that combine others.
+
+The hyperparameter that lists them, fitting them, ranking with all of them at once, cross-fitted
+examples, and their arrays under prefixed names. How their candidates are combined belongs to the
+families `blend` and `two_stage`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from recsys_assets.models.base import Hyperparameters, Recommender
+from recsys_assets.models.pools import Pool, merge
+from recsys_assets.playlists import Catalog, Int32, Int64, PlaylistSet
+from recsys_assets.progress import Progress
+
+QUERY_BLOCK = 1024
+"""Queries ranked by all members at a time: bounds the lists held in memory."""
+
+
+class Member(BaseModel):
+    """One recommender: its family and that family's hyperparameters, defaults filled in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    family: str = Field(description="A family of this package.")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="Hyperparameters of the family."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, values: object) -> object:
+        if not isinstance(values, Mapping):
+            return values
+        # Late: the registry imports the families that have members.
+        from recsys_assets.models.registry import FAMILIES  # noqa: PLC0415
+
+        family = str(values.get("family"))
+        if family not in FAMILIES:
+            raise ValueError(f"no family {family!r}; allowed are {', '.join(FAMILIES)}")
+        kind = FAMILIES[family].parameters_type
+        try:
+            filled = kind.model_validate(values.get("parameters") or {})
+        except ValidationError as error:
+            raise ValueError(
+                "; ".join(
+                    f"{family}, {'.'.join(map(str, one['loc']))}: found {one['input']!r}; {one['msg']}"
+                    for one in error.errors()
+                )
+                + f"; {family} has {', '.join(kind.model_fields)}"
+            ) from None
+        return {**values, "parameters": filled.model_dump(mode="json")}
+
+
+def default_members() -> list[Member]:
+    """Return members of four kinds, which propose different candidates."""
+    families = ("cooccurrence", "session_knn", "artist_tracks", "artist_knn")
+    return [Member(family=family) for family in families]
+
+
+class EnsembleParameters(Hyperparameters):
+    """Hyperparameters of every family that combines others."""
+
+    members: list[Member] = Field(
+        min_length=1,
+        max_length=30,
+        description="The recommenders that propose candidates: a list of family and parameters.",
+    )
+    per_member: int = Field(
+        default=300, ge=1, le=10_000, description="Candidates that each member proposes."
+    )
+
+
+class Ensemble(Recommender):
+    """A recommender that combines members, all fitted on the same playlists."""
+
+    parameters: EnsembleParameters
+
+    def _fit_members(
+        self, train: PlaylistSet, catalog: Catalog, *, seed: int, progress: Progress
+    ) -> list[Recommender]:
+        """Return the members fitted on `train`."""
+        return [
+            member.fit(train, catalog, seed=seed, progress=progress) for member in self._unfitted()
+        ]
+
+    def _unfitted(self) -> list[Recommender]:
+        from recsys_assets.models.registry import build  # noqa: PLC0415  (see `Member`)
+
+        return [build(one.family, one.parameters) for one in self.parameters.members]
+
+    def _pool(self, members: list[Recommender], queries: PlaylistSet, depth: int) -> Pool:
+        """Return the union of the members' `depth` best for each query."""
+        ranked = [member._rank(queries, depth) for member in members]
+        return merge(
+            np.stack([items for items, _ in ranked]),
+            np.stack([scores for _, scores in ranked]),
+            self.size,
+        )
+
+    def _member_arrays(self) -> dict[str, np.ndarray]:
+        return {
+            f"member{number}/{name}": array
+            for number, member in enumerate(self._members)
+            for name, array in member._arrays().items()
+        }
+
+    def _restore_members(self, arrays: dict[str, np.ndarray]) -> None:
+        self._members = self._unfitted()
+        for number, member in enumerate(self._members):
+            prefix = f"member{number}/"
+            member.size, member.popular = self.size, self.popular
+            member._restore(
+                {
+                    name.removeprefix(prefix): array
+                    for name, array in arrays.items()
+                    if name.startswith(prefix)
+                }
+            )
+
+    _members: list[Recommender]
+
+
+def folds_of(count: int, folds: int, rng: np.random.Generator) -> Int64:
+    """Return int64[count]: the fold of each playlist, sizes within one of each other."""
+    return rng.permutation(np.arange(count) % max(1, min(folds, count)))
+
+
+def truncated(playlists: PlaylistSet, rows: Int64, lengths: Int64) -> tuple[PlaylistSet, Int32]:
+    """Return the first `lengths[i]` items of playlist `rows[i]`, and the item that follows.
+
+    Parameters
+    ----------
+    rows, lengths : int64[n]
+        ``lengths[i]`` is less than the playlist's length.
+
+    Returns
+    -------
+    queries : PlaylistSet
+        n playlists, with their titles.
+    targets : int32[n]
+    """
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    starts = playlists.offsets[rows]
+    source = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+    titles = None if playlists.titles is None else playlists.titles.take(pa.array(rows))
+    queries = PlaylistSet(offsets, playlists.items[source], titles)
+    return queries, playlists.items[starts + lengths]

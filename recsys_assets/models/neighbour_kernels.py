@@ -1,0 +1,267 @@
+# ruff: noqa: PLR0912  (numba takes flat, positional arguments and inlines no closures)
+"""Kernels of the neighbour families: similar playlists, weighted rows by key, pairs in playlists.
+
+A file of its own with every helper that its kernels call, because numba's cache does not notice a
+change in another file. The rules are those of `kernels.py`: score descending, then index ascending;
+independent rows; no GIL; no bounds checked, callers validate. Neither allocation by size of the
+catalogue nor threads belong here.
+"""
+
+import numpy as np
+
+from recsys_assets.models.kernels import kernel
+from recsys_assets.playlists import MISSING, Float32, Float64, Int32, Int64
+
+
+@kernel
+def _take_best(
+    values: Float32, entries: Int32, size: int, out_entries: Int32, out_values: Float32
+) -> int:
+    """Write the best of `[:size]`, best first, fill up with MISSING; return how many there are."""
+    room = len(out_entries)
+    kept = size
+    if size > room:
+        cut = np.partition(values[:size], size - room)[size - room]
+        kept = 0
+        for at in range(size):
+            if values[at] >= cut:
+                values[kept], entries[kept] = values[at], entries[at]
+                kept += 1
+    by_index = np.argsort(entries[:kept])
+    order = by_index[np.argsort(-values[:kept][by_index], kind="mergesort")]
+    found = min(kept, room)
+    for at in range(found):
+        out_entries[at], out_values[at] = entries[order[at]], values[order[at]]
+    for at in range(found, room):
+        out_entries[at], out_values[at] = MISSING, -np.inf
+    return found
+
+
+@kernel
+def _block_query(start: int, stop: int, query_items: Int32, sums: Float64, touched: Int32) -> int:
+    """Put -1 into `sums` at the query's items; return how many entries were touched."""
+    count = 0
+    for at in range(start, stop):
+        item = query_items[at]
+        if item != MISSING and sums[item] == 0.0:
+            sums[item] = -1.0
+            touched[count] = item
+            count += 1
+    return count
+
+
+@kernel
+def _take_sums(
+    count: int,
+    sums: Float64,
+    touched: Int32,
+    values: Float32,
+    out_items: Int32,
+    out_scores: Float32,
+) -> None:
+    """Rank the touched items of positive sum into one row; zero `sums`."""
+    found = 0
+    for at in range(count):
+        item = touched[at]
+        if sums[item] > 0.0:
+            values[found] = np.float32(sums[item])
+            touched[found] = item
+            found += 1
+        sums[item] = 0.0
+    _take_best(values, touched, found, out_items, out_scores)
+
+
+@kernel
+def rank_by_playlists(
+    low: int,
+    high: int,
+    query_offsets: Int64,
+    query_items: Int32,
+    query_keys: Int32,
+    key_weights: Float64,
+    posting_offsets: Int64,
+    postings: Int64,
+    owners: Int32,
+    offsets: Int64,
+    items: Int32,
+    recency: Float64,
+    match: Float64,
+    position: Float64,
+    length_scale: Float64,
+    item_scale: Float64,
+    repeats: float,
+    power: float,
+    neighbours: int,
+    sims: Float64,
+    latest: Int64,
+    depth: Int64,
+    near: Int32,
+    near_values: Float32,
+    sums: Float64,
+    touched: Int32,
+    values: Float32,
+    out_items: Int32,
+    out_scores: Float32,
+) -> None:
+    """Rank queries `low` to `high` by the tracks of the playlists that share keys with them.
+
+    A key stands for an item (itself, or its artist); `postings` are positions in `items`, by key,
+    ascending. `sims` float64[playlists] and `sums` float64[size] are zeroed scratch, given back
+    zeroed; the other scratch arrays are as long as one of the two. `neighbours` 0 takes all.
+    """
+    for query in range(low, high):
+        start, stop = query_offsets[query], query_offsets[query + 1]
+        found = 0
+        for at in range(stop - 1, start - 1, -1):
+            key = query_keys[at]
+            if key == MISSING:
+                continue
+            weight = recency[stop - 1 - at] * key_weights[key]
+            if weight == 0.0:
+                continue
+            first, last = posting_offsets[key], posting_offsets[key + 1]
+            while first < last:
+                owner = owners[postings[first]]
+                after = first + 1
+                while after < last and owners[postings[after]] == owner:
+                    after += 1
+                if sims[owner] == 0.0:
+                    near[found] = owner
+                    found += 1
+                    latest[owner] = postings[after - 1]
+                    depth[owner] = stop - 1 - at
+                sims[owner] += weight * (after - first) ** repeats
+                first = after
+        best = 0.0
+        for at in range(found):
+            owner = near[at]
+            sims[owner] *= length_scale[owner] * match[depth[owner]]
+            best = max(best, sims[owner])
+        chosen = found
+        if 0 < neighbours < found:
+            for at in range(found):
+                near_values[at] = np.float32(sims[near[at]])
+            kept_values = np.empty(neighbours, np.float32)
+            kept = np.empty(neighbours, np.int32)
+            all_near = near[:found].copy()
+            chosen = _take_best(near_values, all_near, found, kept, kept_values)
+        count = _block_query(start, stop, query_items, sums, touched)
+        for at in range(chosen):
+            owner = kept[at] if 0 < neighbours < found else near[at]
+            if sims[owner] == 0.0:
+                continue
+            # Relative to the best: a high power neither overflows nor vanishes.
+            similarity = (sims[owner] / best) ** power
+            for here in range(offsets[owner], offsets[owner + 1]):
+                item = items[here]
+                if sums[item] < 0.0:
+                    continue
+                value = similarity * position[abs(here - latest[owner])] * item_scale[item]
+                if value == 0.0:
+                    continue
+                if sums[item] == 0.0:
+                    touched[count] = item
+                    count += 1
+                sums[item] += value
+        for at in range(found):
+            sims[near[at]] = 0.0
+        _take_sums(count, sums, touched, values, out_items[query], out_scores[query])
+
+
+@kernel
+def rank_by_keys(
+    low: int,
+    high: int,
+    query_offsets: Int64,
+    query_items: Int32,
+    key_offsets: Int64,
+    keys: Int32,
+    key_weights: Float64,
+    row_offsets: Int64,
+    row_items: Int32,
+    row_weights: Float32,
+    sums: Float64,
+    touched: Int32,
+    values: Float32,
+    out_items: Int32,
+    out_scores: Float32,
+) -> None:
+    """Rank queries `low` to `high` by the weighted sum of the rows of their keys.
+
+    Query `q` has ``keys[key_offsets[q]:key_offsets[q + 1]]``, MISSING among them ignored, with
+    weights above 0. `sums` is zeroed float64[size] scratch, given back zeroed.
+    """
+    for query in range(low, high):
+        count = _block_query(
+            query_offsets[query], query_offsets[query + 1], query_items, sums, touched
+        )
+        for at in range(key_offsets[query], key_offsets[query + 1]):
+            key = keys[at]
+            if key == MISSING:
+                continue
+            for entry in range(row_offsets[key], row_offsets[key + 1]):
+                item = row_items[entry]
+                value = key_weights[at] * row_weights[entry]
+                if sums[item] < 0.0 or value == 0.0:
+                    continue
+                if sums[item] == 0.0:
+                    touched[count] = item
+                    count += 1
+                sums[item] += value
+        _take_sums(count, sums, touched, values, out_items[query], out_scores[query])
+
+
+@kernel
+def pair_rows(
+    low: int,
+    high: int,
+    offsets: Int64,
+    items: Int32,
+    posting_offsets: Int64,
+    postings: Int64,
+    owners: Int32,
+    share: bool,
+    threshold: float,
+    sums: Int64,
+    touched: Int32,
+    values: Float32,
+    counts: Int64,
+    out_items: Int32,
+    out_weights: Float32,
+) -> int:
+    """Count, for items `low` to `high`, the playlists shared with every other item.
+
+    Playlists hold an item once. Rows hold the best pairs at or above `threshold`, best first, as
+    many as `counts[item]` says on entry at most, and does exactly on return; returns the entries
+    written. `sums` is zeroed int64[size] scratch, given back zeroed.
+    """
+    written = 0
+    for item in range(low, high):
+        neighbours = 0
+        total = posting_offsets[item + 1] - posting_offsets[item]
+        for at in range(posting_offsets[item], posting_offsets[item + 1]):
+            owner = owners[postings[at]]
+            for there in range(offsets[owner], offsets[owner + 1]):
+                other = items[there]
+                if other == item:
+                    continue
+                if sums[other] == 0:
+                    touched[neighbours] = other
+                    neighbours += 1
+                sums[other] += 1
+        kept = 0
+        for at in range(neighbours):
+            other = touched[at]
+            value = float(sums[other])
+            if share:
+                value /= total + posting_offsets[other + 1] - posting_offsets[other]
+            sums[other] = 0
+            if value >= threshold:
+                values[kept], touched[kept] = np.float32(value), other
+                kept += 1
+        room = min(kept, counts[item])
+        end = written + room
+        _take_best(values, touched, kept, out_items[written:end], out_weights[written:end])
+        counts[item] = room
+        written = end
+    return written

@@ -1,0 +1,141 @@
+"""Pools of candidates: the union of what several recommenders propose for each query.
+
+Merging the members' ranked lists, scores and ranks of every candidate by member, and cutting a scored
+pool to the best `k`. Which recommenders propose is `members.py`; how candidates are scored is the
+families' own business (`blend.py`, `two_stage.py`). The kernel calls no other one (see `kernels.py`).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsys_assets.models.kernels import kernel
+from recsys_assets.playlists import MISSING, Bool, Float32, Float64, Int32, Int64
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Candidates of `n` queries, in the order in which the members proposed them.
+
+    Attributes
+    ----------
+    offsets
+        int64[n + 1]; query `q` has the rows ``offsets[q]:offsets[q + 1]`` of the other arrays.
+    items
+        int32[rows]; distinct within a query.
+    relative
+        float32[rows, members]; a member's score over its best score for the query, at least 0;
+        0 where the member did not propose the item.
+    ranks
+        int32[rows, members]; 1 for a member's best, 0 where it did not propose the item.
+    """
+
+    offsets: Int64
+    items: Int32
+    relative: Float32
+    ranks: Int32
+
+    @property
+    def owners(self) -> Int64:
+        """int64[rows]: the query of each row."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    def reciprocal_ranks(self, constant: float) -> Float64:
+        """float64[rows, members]: ``1 / (constant + rank)``, 0 where not proposed.
+
+        Reciprocal rank fusion (Cormack, Clarke & Buettcher, SIGIR 2009).
+        """
+        return np.where(self.ranks > 0, 1.0 / (constant + self.ranks), 0.0)
+
+    def where(self, keep: Bool) -> "Pool":
+        """Return the rows that `keep` (bool[rows]) marks."""
+        kept = np.concatenate([[0], np.cumsum(keep)])
+        return Pool(kept[self.offsets], self.items[keep], self.relative[keep], self.ranks[keep])
+
+
+def merge(items: Int32, scores: Float32, size: int) -> Pool:
+    """Merge the members' lists.
+
+    Parameters
+    ----------
+    items : int32[members, n, depth]
+        Ranked items, best first; `MISSING` ends a list.
+    scores : float32[members, n, depth]
+    size
+        Number of items of the catalogue.
+    """
+    members, n, _ = items.shape
+    room = int(np.count_nonzero(items != MISSING))
+    pool = Pool(
+        np.zeros(n + 1, np.int64),
+        np.empty(room, np.int32),
+        np.zeros((room, members), np.float32),
+        np.zeros((room, members), np.int32),
+    )
+    slots = np.full(size, -1, np.int64)
+    rows = _merge_rows(items, scores, slots, pool.offsets, pool.items, pool.relative, pool.ranks)
+    return Pool(pool.offsets, pool.items[:rows], pool.relative[:rows], pool.ranks[:rows])
+
+
+@kernel
+def _merge_rows(
+    items: Int32,
+    scores: Float32,
+    slots: Int64,
+    out_offsets: Int64,
+    out_items: Int32,
+    out_relative: Float32,
+    out_ranks: Int32,
+) -> int:
+    """Fill a pool and return its rows; `slots` is int64[size] scratch of -1, given back as such."""
+    members, n, depth = items.shape
+    written = 0
+    for query in range(n):
+        first = written
+        for member in range(members):
+            best = scores[member, query, 0]
+            for at in range(depth):
+                item = items[member, query, at]
+                if item == MISSING:
+                    break
+                row = slots[item]
+                if row < 0:
+                    row = written
+                    slots[item] = row
+                    out_items[row] = item
+                    written += 1
+                score = scores[member, query, at]
+                out_ranks[row, member] = at + 1
+                if score > 0.0:
+                    out_relative[row, member] = score / best
+        for row in range(first, written):
+            slots[out_items[row]] = -1
+        out_offsets[query + 1] = written
+    return written
+
+
+def best_rows(pool: Pool, values: Float32, k: int) -> tuple[Int32, Float32]:
+    """Return the `k` best candidates of each query under the total order.
+
+    Parameters
+    ----------
+    values : float32[rows]
+        Finite scores of the pool's rows.
+
+    Returns
+    -------
+    items : int32[n, k]
+        Best first, ties by the smaller index, `MISSING` where the pool is exhausted.
+    scores : float32[n, k]
+        ``-inf`` beside `MISSING`.
+    """
+    n = len(pool.offsets) - 1
+    owners = pool.owners
+    order = np.lexsort((pool.items, -values, owners))
+    place = np.arange(len(order)) - pool.offsets[owners]
+    chosen = place < k
+    items = np.full((n, k), MISSING, np.int32)
+    scores = np.full((n, k), -np.inf, np.float32)
+    items[owners[chosen], place[chosen]] = pool.items[order[chosen]]
+    scores[owners[chosen], place[chosen]] = values[order[chosen]]
+    return items, scores

@@ -1,0 +1,61 @@
+"""The inverted index of a playlist set: where every item (or its artist) stands.
+
+Shared by the families that look playlists up by what they hold. The weights that a family gives to
+what it finds, and the kernels that walk the index, belong elsewhere.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsys_assets.playlists import MISSING, Int32, Int64, PlaylistSet
+
+
+@dataclass(frozen=True, eq=False)
+class Postings:
+    """Positions by key.
+
+    Attributes
+    ----------
+    offsets
+        int64[keys + 1]; key `x` stands at ``positions[offsets[x]:offsets[x + 1]]``.
+    positions
+        int64[total]; positions in the playlists' items, ascending for each key.
+    owners
+        int32[items]; the playlist that each position belongs to.
+    """
+
+    offsets: Int64
+    positions: Int64
+    owners: Int32
+
+    @classmethod
+    def of(cls, playlists: PlaylistSet, keys: Int32, size: int) -> "Postings":
+        """Index `playlists` by `keys`, int32[total], one for each position, below `size`.
+
+        Positions whose key is `MISSING` are left out.
+        """
+        order = np.argsort(keys, kind="stable")
+        known = order[np.count_nonzero(keys == MISSING) :]
+        counts = np.bincount(keys[known], minlength=size)
+        owners = np.repeat(np.arange(len(playlists), dtype=np.int32), playlists.lengths)
+        return cls(np.concatenate([[0], np.cumsum(counts)]), known, owners)
+
+    def playlist_counts(self) -> Int64:
+        """int64[keys]: how many playlists hold each key."""
+        of = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+        owner = self.owners[self.positions]
+        first = np.ones(len(of), bool)
+        first[1:] = (of[1:] != of[:-1]) | (owner[1:] != owner[:-1])
+        return np.bincount(of[first], minlength=len(self.offsets) - 1)
+
+
+def distinct_items(playlists: PlaylistSet, size: int) -> PlaylistSet:
+    """Return the playlists with each item once, in order of index."""
+    owner = np.repeat(np.arange(len(playlists), dtype=np.int64), playlists.lengths)
+    pairs = np.sort(owner * size + playlists.items)
+    first = np.ones(len(pairs), bool)
+    first[1:] = pairs[1:] != pairs[:-1]
+    kept = pairs[first]
+    counts = np.bincount(kept // size, minlength=len(playlists))
+    return PlaylistSet(np.concatenate([[0], np.cumsum(counts)]), (kept % size).astype(np.int32))

@@ -1,0 +1,157 @@
+"""Recommendations from a playlist's title alone: tracks of playlists with similar titles.
+
+For empty playlists and those whose tracks are all unknown (RecSys Challenge 2018, where a tenth of
+the queries had nothing but a title). Text belongs in `title_words.py`, kernels in
+`neighbour_kernels.py`.
+"""
+
+from collections import Counter
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from recsys_assets.models.base import Hyperparameters, Recommender
+from recsys_assets.models.neighbour_kernels import rank_by_keys
+from recsys_assets.models.parallel import map_blocks, row_blocks
+from recsys_assets.models.title_words import Vocabulary, normalised
+from recsys_assets.models.topk import check_queries, readonly
+from recsys_assets.playlists import MISSING, Catalog, Float32, Int32, PlaylistSet
+from recsys_assets.progress import Progress
+
+
+class TitleParameters(Hyperparameters):
+    """Hyperparameters of recommendations by title."""
+
+    gram_weight: float = Field(
+        default=0.5,
+        ge=0,
+        le=10,
+        description="Weight of the title's character 3-grams beside 1 for its words; 0: exact words.",
+    )
+    similar_titles: int = Field(
+        default=1000, ge=1, le=10_000, description="Most similar distinct titles that are used."
+    )
+    similarity_power: float = Field(
+        default=1.0, ge=0, le=10, description="Power of the cosine between two titles."
+    )
+    length_power: float = Field(
+        default=0.3,
+        ge=0,
+        le=2,
+        description="A playlist's tracks are divided by its length to this power.",
+    )
+    recency_exponent: float = Field(
+        default=0.2,
+        ge=0,
+        le=4,
+        description="The n-th latest track of a playlist weighs n ** -exponent.",
+    )
+
+
+class Title(Recommender):
+    """Tracks of the training playlists whose titles are most like the query's.
+
+    Titles are idf-weighted words and character 3-grams, compared by cosine. Playlists of one title
+    are added up. A query without a title, or with one that shares nothing with any other, gets
+    popular items; so does `similar`, because an item has no title. The query's tracks only leave
+    themselves out.
+    """
+
+    family: ClassVar[str] = "title"
+    parameters_type: ClassVar[type[Hyperparameters]] = TitleParameters
+    parameters: TitleParameters
+
+    def _fit(self, train: PlaylistSet, catalog: Catalog, *, seed: int, progress: Progress) -> None:
+        p = self.parameters
+        titles = _titles(train)
+        counts = Counter(title for title in titles if title)
+        distinct = sorted(counts)
+        self._vocabulary = Vocabulary.of(counts.items(), p.gram_weight)
+        offsets, tokens, weights = self._vocabulary.rows(distinct)
+        owner = np.repeat(np.arange(len(distinct)), np.diff(offsets))
+        order = np.argsort(tokens, kind="stable")
+        per_token = np.bincount(tokens, minlength=len(self._vocabulary.words))
+        self._token_offsets = np.concatenate([[0], np.cumsum(per_token)])
+        self._token_titles = owner[order].astype(np.int32)
+        self._token_weights = weights[order].astype(np.float32)
+
+        index = {title: at for at, title in enumerate(distinct)}
+        title_of = np.array([index.get(title, MISSING) for title in titles], np.int64)
+        from_end = np.repeat(train.offsets[1:], train.lengths) - np.arange(len(train.items))
+        scale = np.maximum(train.lengths, 1).astype(np.float64) ** -p.length_power
+        values = from_end.astype(np.float64) ** -p.recency_exponent * np.repeat(
+            scale, train.lengths
+        )
+        pairs = np.repeat(title_of, train.lengths) * self.size + train.items
+        titled = np.repeat(title_of, train.lengths) != MISSING
+        order = np.argsort(pairs[titled], kind="stable")
+        pairs, values = pairs[titled][order], values[titled][order]
+        first = np.flatnonzero(np.diff(pairs, prepend=-1))
+        sums = np.add.reduceat(values, first) if len(first) else values
+        per_title = np.bincount(pairs[first] // self.size, minlength=len(distinct))
+        self._row_offsets = np.concatenate([[0], np.cumsum(per_title)])
+        self._row_items = (pairs[first] % self.size).astype(np.int32)
+        self._row_weights = sums.astype(np.float32)
+
+    def _rank(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
+        check_queries(queries, self.size)
+        items = np.empty((len(queries), k), np.int32)
+        scores = np.empty((len(queries), k), np.float32)
+        offsets, tokens, weights = self._vocabulary.rows(_titles(queries))
+        title_count = len(self._row_offsets) - 1
+        near = min(self.parameters.similar_titles, max(title_count, 1))
+        nothing = np.zeros(len(queries) + 1, np.int64)
+
+        def rank(block: tuple[int, int]) -> None:
+            low, high = block
+            titles = np.empty((high - low, near), np.int32)
+            cosines = np.empty((high - low, near), np.float32)
+            rank_by_keys(
+                0, high - low, readonly(nothing), readonly(queries.items),
+                readonly(offsets[low : high + 1]), readonly(tokens), weights,
+                readonly(self._token_offsets), readonly(self._token_titles),
+                readonly(self._token_weights), np.zeros(title_count),
+                np.empty(title_count, np.int32), np.empty(title_count, np.float32), titles,
+                cosines,
+            )  # fmt: skip
+            known = np.where(titles == MISSING, 0.0, cosines).astype(np.float64)
+            rank_by_keys(
+                0, high - low, readonly(queries.offsets[low : high + 1]), readonly(queries.items),
+                readonly(np.arange(high - low + 1, dtype=np.int64) * near),
+                readonly(titles.ravel()), known.ravel() ** self.parameters.similarity_power,
+                readonly(self._row_offsets), readonly(self._row_items),
+                readonly(self._row_weights), np.zeros(self.size), np.empty(self.size, np.int32),
+                np.empty(self.size, np.float32), items[low:high], scores[low:high],
+            )  # fmt: skip
+
+        map_blocks(rank, row_blocks(len(queries)))
+        return items, scores
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {
+            "words": self._vocabulary.to_bytes(),
+            "word_weights": self._vocabulary.weights,
+            "token_offsets": self._token_offsets,
+            "token_titles": self._token_titles,
+            "token_weights": self._token_weights,
+            "row_offsets": self._row_offsets,
+            "row_items": self._row_items,
+            "row_weights": self._row_weights,
+        }
+
+    def _restore(self, arrays: dict[str, np.ndarray]) -> None:
+        self._vocabulary = Vocabulary(Vocabulary.words_of(arrays["words"]), arrays["word_weights"])
+        self._token_offsets = arrays["token_offsets"]
+        self._token_titles = arrays["token_titles"]
+        self._token_weights = arrays["token_weights"]
+        self._row_offsets = arrays["row_offsets"]
+        self._row_items = arrays["row_items"]
+        self._row_weights = arrays["row_weights"]
+
+
+def _titles(playlists: PlaylistSet) -> list[str]:
+    """Return normalised titles, empty where a playlist has none."""
+    if playlists.titles is None:
+        return [""] * len(playlists)
+    return [normalised(title) for title in playlists.titles.to_pylist()]

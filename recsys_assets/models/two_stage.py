@@ -1,0 +1,277 @@
+"""Two stages: members propose candidates, boosted trees re-rank them.
+
+Cross-fitted examples inside the training playlists, the ranker's fit, and ranking. Members stand in
+`members.py`, pools in `pools.py`, features in `two_stage_features.py`, trees in `two_stage_ranker.py`.
+"""
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from recsys_assets.models.members import (
+    QUERY_BLOCK,
+    Ensemble,
+    EnsembleParameters,
+    Member,
+    default_members,
+    folds_of,
+    truncated,
+)
+from recsys_assets.models.parallel import map_blocks, row_blocks
+from recsys_assets.models.pools import Pool, best_rows
+from recsys_assets.models.topk import check_queries
+from recsys_assets.models.two_stage_features import FeatureIndex, song_numbers
+from recsys_assets.models.two_stage_ranker import Trees, fit_trees
+from recsys_assets.playlists import Bool, Catalog, Float32, Int32, Int64, PlaylistSet
+from recsys_assets.progress import Progress
+
+RANK_CONSTANT = 60.0
+"""Of reciprocal rank fusion, as in its paper."""
+SHORTEST_SHARE = 3
+"""An earlier target stands in the last two thirds of its playlist, where queries have some length."""
+
+
+class TwoStageParameters(EnsembleParameters):
+    """Hyperparameters of candidate generation and re-ranking."""
+
+    members: list[Member] = Field(
+        default_factory=default_members,
+        min_length=1,
+        max_length=30,
+        description="The recommenders that propose candidates: a list of family and parameters.",
+    )
+    folds: int = Field(
+        default=5, ge=2, le=50, description="Folds of train; each is proposed for by the others."
+    )
+    training_playlists: int = Field(
+        default=4000, ge=1, le=1_000_000, description="Most playlists that give examples."
+    )
+    targets_per_playlist: int = Field(
+        default=4,
+        ge=1,
+        le=100,
+        description="Examples of a playlist: its last track, and earlier ones.",
+    )
+    negatives: int = Field(
+        default=150, ge=1, le=10_000, description="Other candidates kept of each example."
+    )
+    objective: Literal["lambdarank", "binary", "both"] = Field(
+        default="lambdarank",
+        description="What the trees learn: LambdaRank, the logistic loss, or the sum of two forests.",
+    )
+    rounds: int = Field(default=200, ge=1, le=10_000, description="Trees.")
+    learning_rate: float = Field(default=0.05, gt=0, le=1, description="Weight of each tree.")
+    leaves: int = Field(default=31, ge=2, le=1024, description="Leaves of a tree at most.")
+    leaf_rows: int = Field(default=100, ge=1, le=100_000, description="Rows of a leaf at least.")
+    feature_share: float = Field(
+        default=0.4, gt=0, le=1, description="Share of the features that each tree may use."
+    )
+    row_share: float = Field(
+        default=0.7, gt=0, le=1, description="Share of the rows that each tree sees."
+    )
+    l2: float = Field(default=5.0, ge=0, le=1000, description="Penalty on leaf values.")
+    truncation: int = Field(
+        default=150, ge=1, le=10_000, description="Places that LambdaRank tries to get right."
+    )
+
+
+class TwoStage(Ensemble):
+    """Members propose candidates; trees learned on cross-fitted examples of train re-rank them.
+
+    Covington, Adams & Sargin, Deep neural networks for YouTube recommendations (RecSys 2016), with
+    boosted trees as in the two-stage models of the RecSys Challenge 2018 (Volkovs et al., Two-stage
+    model for automatic playlist continuation at scale). Members fitted on all folds but one propose
+    for that one's playlists, cut short before their last track and before random earlier ones; what
+    the trees see is so as honest as what they will serve. Members are then refitted on all of train.
+    Where no example has its target among the candidates, candidates keep the order of reciprocal
+    rank fusion, and the log says so.
+    """
+
+    family: ClassVar[str] = "two_stage"
+    parameters_type: ClassVar[type[EnsembleParameters]] = TwoStageParameters
+    parameters: TwoStageParameters
+
+    def _fit(self, train: PlaylistSet, catalog: Catalog, *, seed: int, progress: Progress) -> None:
+        self._artists, self._albums = catalog.artist_index, catalog.album_index
+        self._songs = song_numbers(catalog)
+        rows, labels, sizes = self._examples(train, catalog, seed=seed, progress=progress)
+        if len(sizes):
+            progress(f"ranker: {len(sizes):,} examples, {len(rows):,} candidates")
+            self._trees = self._fitted_trees(rows, labels, sizes, seed=seed)
+        else:
+            progress("ranker: no example has its target among the candidates: fusion of ranks")
+            self._trees = Trees.none()
+        del rows
+        self._members = self._fit_members(train, catalog, seed=seed, progress=progress)
+        self._index = self._indexed(train)
+
+    def _fitted_trees(self, rows: Float32, labels: Int32, sizes: Int64, *, seed: int) -> Trees:
+        p = self.parameters
+        parameters: dict[str, Any] = {
+            "lambdarank_truncation_level": p.truncation,
+            "learning_rate": p.learning_rate,
+            "num_leaves": p.leaves,
+            "min_data_in_leaf": p.leaf_rows,
+            "feature_fraction": p.feature_share,
+            "bagging_fraction": p.row_share,
+            "bagging_freq": 1,
+            "lambda_l2": p.l2,
+            "max_bin": 127,
+            "seed": seed,
+        }
+        trees = Trees.none()
+        for objective in ("lambdarank", "binary"):
+            if p.objective in (objective, "both"):
+                parameters["objective"] = objective
+                trees = trees.joined(fit_trees(rows, labels, sizes, parameters, rounds=p.rounds))
+        return trees
+
+    def _examples(
+        self, train: PlaylistSet, catalog: Catalog, *, seed: int, progress: Progress
+    ) -> tuple[Float32, Int32, Int64]:
+        """Return the rows, labels and group sizes of cross-fitted examples."""
+        rng = np.random.default_rng(seed)
+        fold = folds_of(len(train), self.parameters.folds, rng)
+        chosen = np.zeros(len(train), bool)
+        chosen[rng.permutation(len(train))[: self.parameters.training_playlists]] = True
+        rows: list[Float32] = []
+        labels: list[Int32] = []
+        sizes: list[Int64] = []
+        for number in range(int(fold.max()) + 1):
+            rest = train.take(np.flatnonzero(fold != number))
+            own = np.flatnonzero((fold == number) & chosen & (train.lengths > 1))
+            if len(rest.items) == 0 or len(own) == 0:
+                continue
+            progress(f"examples: fold {number + 1} of {int(fold.max()) + 1}")
+            queries, targets = self._cut(train, own, rng)
+            members = self._fit_members(rest, catalog, seed=seed, progress=progress)
+            index = self._indexed(rest)
+            for low in range(0, len(queries), QUERY_BLOCK):
+                block = queries.slice(low, low + QUERY_BLOCK)
+                pool = self._pool(members, block, self.parameters.per_member)
+                hit = pool.items == targets[low : low + QUERY_BLOCK][pool.owners]
+                keep = _sampled(pool, hit, self.parameters.negatives, rng)
+                pool = pool.where(keep)
+                rows.append(self._features(index, block, pool))
+                labels.append(hit[keep].astype(np.int32))
+                groups = np.diff(pool.offsets)
+                sizes.append(groups[groups > 0])
+        if not sizes:
+            return np.empty((0, 0), np.float32), np.empty(0, np.int32), np.empty(0, np.int64)
+        return np.concatenate(rows), np.concatenate(labels), np.concatenate(sizes)
+
+    def _cut(
+        self, train: PlaylistSet, own: Int64, rng: np.random.Generator
+    ) -> tuple[PlaylistSet, Int32]:
+        """Return queries and targets of playlists `own`: the last track, and random earlier ones."""
+        last = train.lengths[own] - 1
+        cuts = [own * 2**32 + last]
+        for _ in range(self.parameters.targets_per_playlist - 1):
+            earlier = rng.integers(
+                np.minimum(-(-last // SHORTEST_SHARE), last), last, endpoint=True
+            )
+            cuts.append(own * 2**32 + np.maximum(earlier, 1))
+        distinct = np.unique(np.concatenate(cuts))
+        return truncated(train, distinct >> 32, distinct & (2**32 - 1))
+
+    def _indexed(self, train: PlaylistSet) -> FeatureIndex:
+        return FeatureIndex.build(train, self._artists, self._albums, self._songs)
+
+    def _features(self, index: FeatureIndex, queries: PlaylistSet, pool: Pool) -> Float32:
+        """Return float32[rows, features] of a pool, computed by threads."""
+        blocks = row_blocks(len(queries), per_thread=4, smallest=8)
+
+        def fill(block: tuple[int, int]) -> Float32:
+            low, high = block
+            offsets = pool.offsets[low : high + 1] - pool.offsets[low]
+            items = pool.items[pool.offsets[low] : pool.offsets[high]]
+            return index.features(queries.slice(low, high), offsets, items)
+
+        generic = np.concatenate(map_blocks(fill, blocks))
+        unranked = 2 * self.parameters.per_member
+        ranks = np.log2(np.where(pool.ranks > 0, pool.ranks, unranked)).astype(np.float32)
+        proposed = (pool.ranks > 0).sum(axis=1, keepdims=True).astype(np.float32)
+        fused = pool.reciprocal_ranks(RANK_CONSTANT).sum(axis=1, keepdims=True).astype(np.float32)
+        return np.concatenate([pool.relative, ranks, proposed, fused, generic], axis=1)
+
+    def _rank(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
+        check_queries(queries, self.size)
+        items = np.empty((len(queries), k), np.int32)
+        scores = np.empty((len(queries), k), np.float32)
+        for low in range(0, len(queries), QUERY_BLOCK):
+            block = slice(low, low + QUERY_BLOCK)
+            part = queries.slice(low, low + QUERY_BLOCK)
+            items[block], scores[block] = self._rank_block(part, k)
+        return items, scores
+
+    def _rank_block(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
+        per_member = self.parameters.per_member
+        whole = self._pool(self._members, queries, max(per_member, k))
+        within: Bool = np.any((whole.ranks > 0) & (whole.ranks <= per_member), axis=1)
+        fused = whole.reciprocal_ranks(RANK_CONSTANT).sum(axis=1)
+        values = fused.astype(np.float32)
+        if len(self._trees.roots):
+            pool = whole.where(within)
+            late = pool.ranks > per_member
+            pool.ranks[late], pool.relative[late] = 0, 0.0
+            values[within] = self._score(queries, pool)
+        if not within.all():  # in stage-one order, below all of the query's own pool
+            lowest = np.zeros(len(queries), np.float32)
+            np.minimum.at(lowest, whole.owners[within], values[within])
+            values[~within] += (lowest - 1 - len(self._members))[whole.owners[~within]]
+        return best_rows(whole, values, k)
+
+    def _score(self, queries: PlaylistSet, pool: Pool) -> Float32:
+        rows = self._features(self._index, queries, pool)
+        edges = row_blocks(len(rows), per_thread=4, smallest=1024)
+        parts = map_blocks(lambda edge: self._trees.score(rows[edge[0] : edge[1]]), edges)
+        return np.concatenate(parts).astype(np.float32)
+
+    def similar(self, items: Int32, k: int) -> tuple[Int32, Float32]:
+        """Nearest items by the first member: re-ranking helps continuations, and costs 100 times more.
+
+        Returns
+        -------
+        neighbours : int32[len(items), k]
+        scores : float32[len(items), k]
+        """
+        return self._members[0].similar(items, k)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {
+            "train_offsets": self._index.offsets,
+            "train_items": self._index.items,
+            "artists": self._artists,
+            "albums": self._albums,
+            "songs": self._songs,
+            **{f"trees/{name}": array for name, array in self._trees.arrays().items()},
+            **self._member_arrays(),
+        }
+
+    def _restore(self, arrays: dict[str, np.ndarray]) -> None:
+        self._artists, self._albums = arrays["artists"], arrays["albums"]
+        self._songs = arrays["songs"]
+        self._trees = Trees(
+            **{
+                name.removeprefix("trees/"): array
+                for name, array in arrays.items()
+                if name.startswith("trees/")
+            }
+        )
+        self._index = self._indexed(PlaylistSet(arrays["train_offsets"], arrays["train_items"]))
+        self._restore_members(arrays)
+
+
+def _sampled(pool: Pool, hit: Bool, negatives: int, rng: np.random.Generator) -> Bool:
+    """Mark, of each query whose target was proposed, the target and `negatives` random others."""
+    owners = pool.owners
+    keys = rng.random(len(hit))
+    keys[hit] = -1.0
+    order = np.lexsort((keys, owners))
+    place = np.arange(len(order)) - pool.offsets[owners]
+    keep = np.zeros(len(hit), bool)
+    keep[order[place <= negatives]] = True
+    held = np.zeros(len(pool.offsets) - 1, bool)
+    held[owners[hit]] = True
+    return keep & held[owners]

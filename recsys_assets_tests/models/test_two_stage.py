@@ -1,0 +1,217 @@
+"""The second stage: features by hand, trees as LightGBM's own, honest examples, the order beyond."""
+
+import lightgbm
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from recsys_assets.models.members import folds_of, truncated
+from recsys_assets.models.pools import merge
+from recsys_assets.models.two_stage import TwoStage, TwoStageParameters, _sampled
+from recsys_assets.models.two_stage_features import FEATURES, NEVER, FeatureIndex, song_numbers
+from recsys_assets.models.two_stage_ranker import _parse, fit_trees
+from recsys_assets.playlists import MISSING, Catalog, PlaylistSet
+from recsys_assets_tests.models.blocks import PARAMETERS, SIZE, block_playlists, fitted
+
+# Items 0 and 1 are of artist 0, 2 of artist 1, 3 of none; albums: 0 and 1 share one.
+ARTISTS = np.array([0, 0, 1, MISSING], np.int32)
+ALBUMS = np.array([0, 0, MISSING, MISSING], np.int32)
+SONGS = np.array([0, 0, 2, 3], np.int32)
+TRAIN = PlaylistSet.from_lists([[2, 0, 1], [0, 1, 3, 1], [3, 2]])
+
+
+def features_of(query: list[int], candidates: list[int]) -> list[dict[str, float]]:
+    index = FeatureIndex.build(TRAIN, ARTISTS, ALBUMS, SONGS)
+    rows = index.features(
+        PlaylistSet.from_lists([query]),
+        np.array([0, len(candidates)]),
+        np.array(candidates, np.int32),
+    )
+    return [dict(zip(FEATURES, row.tolist(), strict=True)) for row in rows]
+
+
+def test_features_by_hand() -> None:
+    """Prevents counts off by one, in another column, or left over from the row before."""
+    one, three = features_of([3, 2, 0], [1, 3])
+    assert one["plays"] == pytest.approx(np.log(4))
+    assert one["artist_plays"] == pytest.approx(np.log(6))
+    assert one["share_of_artist"] == pytest.approx(3 / 5)
+    assert one["share_of_best"] == 1.0
+    assert one["mean_position"] == pytest.approx((1 + 1 / 3 + 1) / 3)
+    assert one["tail_share"] == 1.0
+    assert one["mean_length"] == pytest.approx((3 + 4 + 4) / 3)
+    assert one["after_own_artist"] == pytest.approx(2 / 3)  # not behind 3, which has no artist
+    assert one["query_length"] == 3.0
+    assert one["known_share"] == 1.0
+    assert one["artists_share"] == 1.0
+    assert one["run_mean"] == 1.0
+    assert one["latest_plays"] == pytest.approx(np.log(3))  # three items of two plays each
+    assert one["plays_gap"] == pytest.approx(np.log(4) - np.log(3))
+    assert (one["artist_count"], one["artist_share"], one["artist_distance"]) == (1, 0.5, 1)
+    assert (one["artist_run"], one["album_count"], one["album_distance"]) == (1, 1, 1)
+    assert one["song_distance"] == 1.0
+    assert (one["with_last"], one["next_of_last"], one["within_5_of_last"]) == (3, 2, 3)
+    assert one["gap_to_last"] == 1.0
+    assert (one["with_second"], one["within_3_of_second"]) == (1, 1)
+    assert one["after_last_artist"] == 2.0
+    assert one["shared_share"] == 1.0
+    assert one["most_shared"] == 2.0
+    rarity = np.log(4 / 3)  # every item of the query has two plays in three playlists
+    first, second = rarity * (1 + 2**-0.8) / 3**0.4, rarity * (1 + 3**-0.8) / 4**0.4
+    assert one["best_overlap"] == pytest.approx(first)
+    assert one["mean_overlap"] == pytest.approx((first + 2 * second) / 3)
+    assert (three["artist_count"], three["artist_distance"], three["song_distance"]) == (
+        0,
+        NEVER,
+        3,
+    )
+    assert (three["with_last"], three["next_of_last"], three["gap_to_last"]) == (1, 0, 2)
+
+
+def test_reach_of_the_places_behind() -> None:
+    """Prevents "within five" and "within three" from ending one place early or late."""
+    train = PlaylistSet.from_lists([[5, 4, 1, 2, 0, 0, 3], [5, 4, 1, 1, 1, 1, 0]])
+    alone = np.full(6, MISSING, np.int32)
+    index = FeatureIndex.build(train, alone, alone, np.arange(6, dtype=np.int32))
+    rows = index.features(
+        PlaylistSet.from_lists([[5, 4]]), np.array([0, 4]), np.array([0, 1, 2, 3], np.int32)
+    )
+    within_5 = rows[:, FEATURES.index("within_5_of_last")]
+    within_3 = rows[:, FEATURES.index("within_3_of_second")]
+    assert within_5.tolist() == [3, 5, 1, 1]  # behind 4: 0 at 3, 4 and 5; 3 at 5
+    assert within_3.tolist() == [0, 3, 1, 0]  # behind 5: 1 at 2, 2 and 3; 2 at 3
+
+
+def test_features_do_not_depend_on_the_block() -> None:
+    """Prevents one query's marks from reaching the next one's features."""
+    index = FeatureIndex.build(TRAIN, ARTISTS, ALBUMS, SONGS)
+    queries = PlaylistSet.from_lists([[3, 2, 0], [], [MISSING, 1, 1], [2]])
+    items = np.tile(np.array([1, 3, 0], np.int32), 4)
+    together = index.features(queries, np.arange(5) * 3, items)
+    for row in range(4):
+        alone = index.features(queries.slice(row, row + 1), np.array([0, 3]), items[:3])
+        assert alone.tobytes() == together[3 * row : 3 * row + 3].tobytes()
+
+
+def test_versions_of_a_song() -> None:
+    """Prevents live versions from counting as other songs, and unknown artists from merging."""
+    names = ["Song", "Song (Live)", "song - 2011 Remaster", "Song", "Song", None, "(Intro)"]
+    artists = np.array([0, 0, 0, 1, MISSING, 0, 0], np.int32)
+    ids = pa.array([str(i) for i in range(7)])
+    catalog = Catalog(ids, pa.array(names, pa.string()), artists)
+    assert song_numbers(catalog).tolist() == [0, 0, 0, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("objective", ["lambdarank", "binary"])
+def test_trees_score_as_lightgbm_does(objective: str) -> None:
+    """Prevents a misread split, leaf or order of LightGBM's text format."""
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(600, 5)).astype(np.float32)
+    labels = (rows[:, 2] + rng.normal(size=600) > 1).astype(np.int32)
+    parameters = {"objective": objective, "num_leaves": 7, "min_data_in_leaf": 5, "verbosity": -1}
+    data = lightgbm.Dataset(rows, labels, group=np.full(60, 10))
+    booster = lightgbm.train({**parameters, "label_gain": "0,1", "num_threads": 1}, data, 9)
+    trees = _parse(booster.model_to_string())
+    assert trees.score(rows) == pytest.approx(booster.predict(rows, raw_score=True), abs=1e-12)
+    learned = fit_trees(rows, labels, np.full(60, 10), parameters, rounds=9)
+    assert np.corrcoef(learned.score(rows), rows[:, 2])[0, 1] > 0.8
+
+
+def test_trees_without_a_split() -> None:
+    """Prevents a forest that LightGBM could not grow from failing to be read."""
+    rows, labels = np.zeros((20, 2), np.float32), np.tile(np.array([1, 0], np.int32), 10)
+    trees = fit_trees(rows, labels, np.full(10, 2), {"objective": "binary"}, rounds=3)
+    assert len(set(trees.score(rows).tolist())) == 1
+
+
+def test_examples_keep_their_target() -> None:
+    """Prevents groups without a target, and more negatives than asked for."""
+    items = np.array([[[1, 2, 3, 4], [5, 6, 7, 8]]], np.int32)
+    pool = merge(items, np.ones((1, 2, 4), np.float32), 10)
+    hit = pool.items == 3
+    for seed in range(10):
+        keep = _sampled(pool, hit, 2, np.random.default_rng(seed))
+        assert keep[2]
+        assert keep.sum() == 3
+        assert not keep[4:].any()
+
+
+def test_examples_do_not_see_their_own_playlist() -> None:
+    """Prevents members and features that already hold the target's playlist from giving examples."""
+    seen: list[tuple[set[tuple[int, ...]], set[tuple[int, ...]]]] = []
+
+    class Spy(TwoStage):
+        def _fit_members(self, train: PlaylistSet, *rest: object, **named: object):
+            self.rest = lists_of(train)
+            return super()._fit_members(train, *rest, **named)  # type: ignore[arg-type]
+
+        def _cut(self, train: PlaylistSet, own: np.ndarray, rng: np.random.Generator):
+            seen.append((lists_of(train.take(own)), set()))
+            return super()._cut(train, own, rng)
+
+        def _features(self, index: FeatureIndex, *rest: object):
+            assert lists_of(PlaylistSet(index.offsets, index.items)) == self.rest
+            seen[-1][1].update(self.rest)
+            return super()._features(index, *rest)  # type: ignore[arg-type]
+
+    train = block_playlists()
+    Spy(TwoStageParameters.model_validate(PARAMETERS["two_stage"])).fit(
+        train, Catalog.anonymous(SIZE), seed=1
+    )
+    assert len(seen) == 2
+    for own, rest in seen:
+        assert own
+        assert rest
+        assert not own & rest
+
+
+def lists_of(playlists: PlaylistSet) -> set[tuple[int, ...]]:
+    return {
+        tuple(playlists.items[low:high].tolist())
+        for low, high in zip(playlists.offsets[:-1], playlists.offsets[1:], strict=True)
+    }
+
+
+def test_cuts() -> None:
+    """Prevents a target that is not the item behind its query."""
+    playlists = PlaylistSet.from_lists([[1, 2, 3], [], [4, 5]], ["a", None, "c"])
+    queries, targets = truncated(playlists, np.array([0, 0, 2]), np.array([2, 1, 1]))
+    assert queries.items.tolist() == [1, 2, 1, 4]
+    assert queries.offsets.tolist() == [0, 2, 3, 4]
+    assert targets.tolist() == [3, 2, 5]
+    assert queries.titles is not None
+    assert queries.titles.to_pylist() == ["a", "a", "c"]
+    model = TwoStage(TwoStageParameters(targets_per_playlist=5))
+    long = PlaylistSet.from_lists([list(range(20)), [7, 8]])
+    queries, targets = model._cut(long, np.array([0, 1]), np.random.default_rng(0))
+    assert (queries.lengths[-2], targets[-2], targets[-1]) == (19, 19, 8)
+    assert (queries.lengths[:-1] >= 7).all()
+    assert (targets[:-1] == queries.lengths[:-1]).all()
+
+
+def test_folds_are_even() -> None:
+    """Prevents a fold that is empty while others are not."""
+    folds = folds_of(11, 4, np.random.default_rng(0))
+    assert sorted(np.bincount(folds).tolist()) == [2, 3, 3, 3]
+    assert folds_of(1, 5, np.random.default_rng(0)).tolist() == [0]
+
+
+def test_longer_answers_start_with_shorter_ones() -> None:
+    """Prevents `k` from changing the order of what is asked for, within the pool and beyond it."""
+    model = fitted("two_stage", block_playlists(), per_member=4)
+    queries = PlaylistSet.from_lists([[0, 1], [20, 22, 23], [50]])
+    short, short_scores = model.recommend(queries, 4)
+    long, long_scores = model.recommend(queries, 13)
+    assert long[:, :4].tolist() == short.tolist()
+    assert long_scores[:, :4].tobytes() == short_scores.tobytes()
+
+
+def test_no_example_is_said() -> None:
+    """Prevents a ranker that learned nothing from going unnoticed."""
+    said: list[str] = []
+    model = TwoStage().fit(
+        PlaylistSet.from_lists([[0, 1, 2]]), Catalog.anonymous(5), seed=1, progress=said.append
+    )
+    assert any("no example" in line for line in said)
+    items, _ = model.recommend(PlaylistSet.from_lists([[0]]), 2)
+    assert items.tolist() == [[1, 2]]
