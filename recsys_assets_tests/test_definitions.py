@@ -14,6 +14,7 @@ from recsys_assets.settings import Settings
 ROOT = Path(__file__).parent.parent
 
 CANDIDATE_NAMES = [
+    "blend",
     "artist_knn",
     "artist_tracks",
     "cooccurrence",

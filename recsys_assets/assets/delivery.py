@@ -104,7 +104,8 @@ def artist_similarity(
             context.log.info("the source has no artists: the files are empty")
             return _deliver(context, None, catalog, artists_file(settings), settings.neighbours)
         playlists = artist_playlists(train_playlists).concat(artist_playlists(validation_playlists))
-        model = build(champion.family, champion.parameters.model_dump()).fit(
+        family, parameters = champion.neighbour_model()
+        model = build(family, parameters.model_dump()).fit(
             playlists, catalog, seed=settings.seed, progress=context.log.info
         )
         return _deliver(context, model, catalog, artists_file(settings), settings.neighbours)

@@ -146,6 +146,10 @@ class Recommender(ABC):
         singles = PlaylistSet(np.arange(len(items) + 1, dtype=np.int64), items.astype(np.int32))
         return self.recommend(singles, k)
 
+    def neighbour_model(self) -> tuple[str, Hyperparameters]:
+        """Return family and hyperparameters of what answers `similar`, to fit it on other items."""
+        return self.family, self.parameters
+
     # --- files ---------------------------------------------------------------------------------
     def save(self, folder: Path) -> None:
         """Write the model into `folder` (made if needed) as JSON and plain arrays; no pickle."""

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from recsys_assets.models.base import Hyperparameters, Recommender
 from recsys_assets.models.pools import Pool, merge
-from recsys_assets.playlists import Catalog, Int32, Int64, PlaylistSet
+from recsys_assets.playlists import Catalog, Float32, Int32, Int64, PlaylistSet
 from recsys_assets.progress import Progress
 
 QUERY_BLOCK = 1024
@@ -79,6 +79,25 @@ class Ensemble(Recommender):
     """A recommender that combines members, all fitted on the same playlists."""
 
     parameters: EnsembleParameters
+    _members: list[Recommender]
+
+    def similar(self, items: Int32, k: int) -> tuple[Int32, Float32]:
+        """Nearest items by the first member alone.
+
+        Combining helps continuations; for single items it costs 25 (blend) to 100 times as much (48 s
+        against 2 s for the 120,000 tracks of a 464,000-row sample).
+
+        Returns
+        -------
+        neighbours : int32[len(items), k]
+        scores : float32[len(items), k]
+        """
+        return self._members[0].similar(items, k)
+
+    def neighbour_model(self) -> tuple[str, Hyperparameters]:
+        """Return the first member's family and hyperparameters."""
+        first = self._unfitted()[0]
+        return first.family, first.parameters
 
     def _fit_members(
         self, train: PlaylistSet, catalog: Catalog, *, seed: int, progress: Progress
@@ -121,8 +140,6 @@ class Ensemble(Recommender):
                     if name.startswith(prefix)
                 }
             )
-
-    _members: list[Recommender]
 
 
 def folds_of(count: int, folds: int, rng: np.random.Generator) -> Int64:

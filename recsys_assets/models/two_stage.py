@@ -228,16 +228,6 @@ class TwoStage(Ensemble):
         parts = map_blocks(lambda edge: self._trees.score(rows[edge[0] : edge[1]]), edges)
         return np.concatenate(parts).astype(np.float32)
 
-    def similar(self, items: Int32, k: int) -> tuple[Int32, Float32]:
-        """Nearest items by the first member: re-ranking helps continuations, and costs 100 times more.
-
-        Returns
-        -------
-        neighbours : int32[len(items), k]
-        scores : float32[len(items), k]
-        """
-        return self._members[0].similar(items, k)
-
     def _arrays(self) -> dict[str, np.ndarray]:
         return {
             "train_offsets": self._index.offsets,

@@ -1,5 +1,9 @@
 """The second stage: features by hand, trees as LightGBM's own, honest examples, the order beyond."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import lightgbm
 import numpy as np
 import pyarrow as pa
@@ -215,3 +219,29 @@ def test_no_example_is_said() -> None:
     assert any("no example" in line for line in said)
     items, _ = model.recommend(PlaylistSet.from_lists([[0]]), 2)
     assert items.tolist() == [[1, 2]]
+
+
+LOAD_WITHOUT_LIGHTGBM = """
+import sys
+from pathlib import Path
+sys.modules["lightgbm"] = None  # an import of it now fails
+from recsys_assets.models.registry import load_recommender
+from recsys_assets.playlists import PlaylistSet
+items, _ = load_recommender(Path(sys.argv[1])).recommend(PlaylistSet.from_lists([[0, 1]]), 5)
+print(*items[0])
+"""
+
+
+def test_served_without_lightgbm(tmp_path: Path) -> None:
+    """Prevents a registered model that needs a library which its requirements do not name."""
+    model = fitted("two_stage", block_playlists())
+    model.save(tmp_path)
+    answer = subprocess.run(
+        [sys.executable, "-c", LOAD_WITHOUT_LIGHTGBM, str(tmp_path)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    items, _ = model.recommend(PlaylistSet.from_lists([[0, 1]]), 5)
+    assert answer.split() == [str(item) for item in items[0]]
