@@ -16,7 +16,7 @@ endif
 PORT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui test test-fast lint format lock clean
+.PHONY: help setup run leaderboard ui test test-fast lint format lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ setup: $(VENV)/.installed $(DAGSTER_HOME)/dagster.yaml  ## environment, Dagster'
 
 run: setup  ## refresh everything [RAW=path/to/files] [GRID=full] [FORCE=1]
 	$(BIN)/python -m recsys_assets run $(if $(FORCE),--force)
+
+leaderboard: run  ## refresh, then the leaderboard in detail [RAW=path/to/files] [GRID=full]
+	$(BIN)/python -m recsys_assets leaderboard
 
 ui: setup  ## webserver and daemon [RAW=path/to/files] [PORT=3000]
 	@echo "Dagster: http://localhost:$(PORT)"

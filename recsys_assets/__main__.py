@@ -1,4 +1,4 @@
-"""The command line: `recsys-assets setup | run | summary`.
+"""The command line: `recsys-assets setup | run | summary | leaderboard`.
 
 Parses arguments and turns errors that are the user's to mend into one message and exit status 2 (a
 failed refresh: 1), without a traceback. What the commands do is in `automation/launch.py`.
@@ -24,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_argument("--raw", type=Path, help="raw file or folder (default: RECSYS_RAW, or demo)")
     run.add_argument("--force", action="store_true", help="run even when nothing has changed")
     commands.add_parser("summary", help="print the summary of the last refresh")
+    commands.add_parser("leaderboard", help="print the last refresh's leaderboard as Markdown")
     chosen = parser.parse_args(arguments)
     try:
         settings = Settings.from_environment()
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             launch.set_up(settings, progress=_say)
         elif chosen.command == "summary":
             _say(launch.summary(settings, {}))
+        elif chosen.command == "leaderboard":
+            _say(launch.leaderboard(settings))
         else:
             launch.refresh(settings, force=chosen.force, progress=_say)
     except UserError as error:

@@ -22,10 +22,13 @@ from recsys_assets.automation.terminal import TERMINAL
 from recsys_assets.code_version import code_version
 from recsys_assets.definitions import build_defs, build_tracking
 from recsys_assets.errors import UserError
+from recsys_assets.evaluation.leaderboard import order_candidates
+from recsys_assets.evaluation.records import CandidateRecord
 from recsys_assets.files import read_json, replaced_file, write_json
 from recsys_assets.grid import chosen_grid
 from recsys_assets.progress import Progress
 from recsys_assets.reports.summary import summarise
+from recsys_assets.reports.tables import leaderboard_markdown
 from recsys_assets.resources.run_lock import wait_until_free
 from recsys_assets.settings import Settings
 from recsys_assets.similarity.files import parquet_path
@@ -136,6 +139,13 @@ def summary(settings: Settings, seconds_per_asset: dict[str, float]) -> str:
         ],
         seconds_per_asset=seconds_per_asset,
     )
+
+
+def leaderboard(settings: Settings) -> str:
+    """Return the last refresh's leaderboard in detail, as Markdown."""
+    grid = chosen_grid(settings.candidates, settings.grid)
+    records = [CandidateRecord.load(candidate_folder(settings, spec.name)) for spec in grid]
+    return leaderboard_markdown(order_candidates(records), seed=settings.seed)
 
 
 def _seconds_per_asset(result: dg.ExecuteInProcessResult) -> dict[str, float]:

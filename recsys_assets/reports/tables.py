@@ -7,7 +7,18 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from recsys_assets.evaluation.metrics import HIT_RATE_10, HIT_RATE_100, MRR_20
+from recsys_assets.evaluation.intervals import paired_difference
+from recsys_assets.evaluation.leaderboard import hits
+from recsys_assets.evaluation.metrics import (
+    ARTIST_HIT_RATE_100,
+    COVERAGE_100,
+    HIT_RATE_10,
+    HIT_RATE_20,
+    HIT_RATE_100,
+    MRR_20,
+    NDCG_20,
+    TUTORIAL_HIT_RATE_100,
+)
 from recsys_assets.evaluation.records import CandidateRecord, Measurement
 from recsys_assets.preparation.queries import markdown_table
 
@@ -50,3 +61,43 @@ def text_table(rows: Sequence[dict[str, str]]) -> str:
     lines = ["  ".join(name.ljust(widths[name]) for name in names)]
     lines += ["  ".join(row[name].ljust(widths[name]) for name in names) for row in rows]
     return "\n".join(line.rstrip() for line in lines)
+
+
+DETAILS = {
+    HIT_RATE_20: "@20",
+    HIT_RATE_10: "@10",
+    MRR_20: "MRR@20",
+    NDCG_20: "NDCG@20",
+    ARTIST_HIT_RATE_100: "artist @100",
+    COVERAGE_100: "coverage",
+    TUTORIAL_HIT_RATE_100: "@100 by the tutorial's rules",
+}
+
+
+def leaderboard_markdown(ordered: Sequence[CandidateRecord], *, seed: int) -> str:
+    """Return the leaderboard in detail, in percent, as a Markdown table, best first.
+
+    The interval of the difference to the best is paired: a candidate is worse only if it is below 0.
+    """
+    rows = []
+    for record in ordered:
+        found = {one.metric: one for one in record.measurements if one.slice == "all"}
+        gap = paired_difference(hits(record), hits(ordered[0]), seed=seed)
+        rows.append(
+            {
+                "candidate": record.candidate,
+                "family": record.family,
+                "hit rate @100": percent(found[HIT_RATE_100]),
+                "minus the best": "–"
+                if record is ordered[0]
+                else f"{100 * gap.value:+.1f} ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})",
+                **{
+                    title: f"{100 * found[metric].value:.1f}" if metric in found else "–"
+                    for metric, title in DETAILS.items()
+                },
+                "fit, s": f"{record.fit_seconds:.1f}",
+                "rank, s": f"{record.evaluate_seconds:.1f}",
+                "MB": f"{record.model_bytes / 1e6:.0f}",
+            }
+        )
+    return markdown_table(pa.Table.from_pylist(rows))
