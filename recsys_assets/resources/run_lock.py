@@ -8,6 +8,7 @@ Dagster's own run queue covers only runs that the daemon launches, not `make run
 
 import fcntl
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +37,10 @@ def locked_settings(settings: Settings) -> dg.ResourceDefinition:
         run_id = run.run_id if run is not None else f"process-{os.getpid()}"
         folder = settings.home / "locks"
         log = silent if context.log is None else context.log.info
-        with hold(folder, run_id, log=log):
+        with hold(folder, run_id, log=log) as alone:
+            if alone:
+                # Only a killed run leaves anything there: unpacked archives, DuckDB's spill.
+                shutil.rmtree(settings.scratch, ignore_errors=True)
             if context.instance is not None:
                 clear_dead_runs(context.instance, folder, run_id, log=log)
             yield settings
@@ -45,20 +49,23 @@ def locked_settings(settings: Settings) -> dg.ResourceDefinition:
 
 
 @contextmanager
-def hold(folder: Path, run_id: str, *, log: Progress) -> Iterator[None]:
-    """Hold `folder`'s lock for `run_id`, waiting for other runs; processes of one run share it."""
+def hold(folder: Path, run_id: str, *, log: Progress) -> Iterator[bool]:
+    """Hold `folder`'s lock for `run_id`, waiting for other runs; processes of one run share it.
+
+    Yields whether this process is the one that took the lock (not a sibling of the one that did).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{run_id}.run").open("a+") as own, (folder / "home.lock").open("a+") as home:
         fcntl.flock(own, fcntl.LOCK_SH)
         told = -TELL_EVERY_SECONDS
-        while not _acquire(home, run_id):
+        while (holder := _acquire(home, run_id)) is None:
             if time.monotonic() - told >= TELL_EVERY_SECONDS:
                 told = time.monotonic()
                 home.seek(0)
                 log(f"another run works on this home folder ({home.read().strip()}); waiting")
             time.sleep(POLL_SECONDS)
         try:
-            yield
+            yield holder
         finally:
             (folder / f"{run_id}.run").unlink(missing_ok=True)
 
@@ -69,15 +76,15 @@ def wait_until_free(folder: Path, *, progress: Progress) -> None:
         pass
 
 
-def _acquire(home: IO[str], run_id: str) -> bool:
-    """Take the lock for `run_id` if it is free, or join a process of the same run that has it."""
+def _acquire(home: IO[str], run_id: str) -> bool | None:
+    """Take the lock if it is free (True), or join a process of the same run that has it (False)."""
     try:
         fcntl.flock(home, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         # With the multiprocess executor each step is a process: siblings go on together, and the
         # lock is free for a moment whenever the step that took it has ended.
         home.seek(0)
-        return home.read().startswith(f"run {run_id} ")
+        return False if home.read().startswith(f"run {run_id} ") else None
     home.seek(0)
     home.truncate()
     home.write(f"run {run_id} process {os.getpid()}")

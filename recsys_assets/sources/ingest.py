@@ -87,7 +87,8 @@ def ingest(
     asides = []
     for path in (cleaned_path, rejected_path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        asides.append(path.with_name(f".{path.name}.{folder.name}"))
+        # A fixed name: what a killed ingestion left behind, the next one overwrites.
+        asides.append(path.with_name(f".{path.name}.aside"))
     try:
         with closing(_connect(folder, memory_limit, threads)) as connection:
             work = Workspace(connection, manifest, options, folder, progress)

@@ -68,8 +68,9 @@ def test_processes_of_one_run_share_the_lock(tmp_path: Path) -> None:
     first = start(tmp_path / "locks", "one", 30.0, log)
     wait_for(log, "one in")
     try:
-        with hold(tmp_path / "locks", "one", log=silent):
+        with hold(tmp_path / "locks", "one", log=silent) as alone:
             assert first.is_alive()
+            assert not alone
     finally:
         first.kill()
         first.join(30)
@@ -104,7 +105,7 @@ def test_killed_run_lets_go_and_is_cleared(tmp_path: Path) -> None:
 
 
 def test_assets_get_the_settings_under_the_lock(settings: Settings) -> None:
-    """Prevents an asset from writing without the lock."""
+    """Prevents an asset from writing without the lock, and a killed run's spill from piling up."""
     seen = {}
 
     @dg.asset
@@ -112,6 +113,9 @@ def test_assets_get_the_settings_under_the_lock(settings: Settings) -> None:
         seen["home"] = settings.home
         seen["lock"] = (settings.home / "locks" / "home.lock").read_text()
 
+    settings.scratch.mkdir(parents=True)
+    (settings.scratch / "left by a killed run").write_text("spill")
     result = dg.materialize([writer], resources={"settings": locked_settings(settings)})
     assert seen["home"] == settings.home
     assert seen["lock"].startswith(f"run {result.run_id} ")
+    assert not settings.scratch.exists()
