@@ -41,6 +41,7 @@ def locked_settings(settings: Settings) -> dg.ResourceDefinition:
             if alone:
                 # Only a killed run leaves anything there: unpacked archives, DuckDB's spill.
                 shutil.rmtree(settings.scratch, ignore_errors=True)
+                settings.scratch.mkdir(parents=True)
             if context.instance is not None:
                 clear_dead_runs(context.instance, folder, run_id, log=log)
             yield settings

@@ -118,4 +118,4 @@ def test_assets_get_the_settings_under_the_lock(settings: Settings) -> None:
     result = dg.materialize([writer], resources={"settings": locked_settings(settings)})
     assert seen["home"] == settings.home
     assert seen["lock"].startswith(f"run {result.run_id} ")
-    assert not settings.scratch.exists()
+    assert list(settings.scratch.iterdir()) == []
