@@ -14,13 +14,17 @@ from recsys_assets.settings import Settings
 ROOT = Path(__file__).parent.parent
 
 CANDIDATE_NAMES = [
+    "als",
+    "als_explicit",
     "blend",
     "artist_knn",
     "artist_tracks",
     "cooccurrence",
     "cooccurrence_two_hop",
+    "ease",
     "pair_counts",
     "popularity",
+    "ppmi_svd",
     "session_knn",
     "title",
     "word2vec_min_count_3",

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from recsys_assets.errors import StorageError
+from recsys_assets.models.als import Als
 from recsys_assets.models.artist_knn import ArtistKnn
 from recsys_assets.models.artist_tracks import ArtistTracks
 from recsys_assets.models.base import ARRAYS_FILE, META_FILE, Recommender
 from recsys_assets.models.blend import Blend
 from recsys_assets.models.cooccurrence import Cooccurrence
+from recsys_assets.models.ease import Ease
 from recsys_assets.models.pair_counts import PairCounts
 from recsys_assets.models.popularity import Popularity
+from recsys_assets.models.ppmi_svd import PpmiSvd
 from recsys_assets.models.session_knn import SessionKnn
 from recsys_assets.models.title import Title
 from recsys_assets.models.two_stage import TwoStage
@@ -35,6 +38,9 @@ FAMILIES: Mapping[str, type[Recommender]] = {
         PairCounts,
         SessionKnn,
         Title,
+        PpmiSvd,
+        Als,
+        Ease,
     )
 }
 

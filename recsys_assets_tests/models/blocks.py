@@ -12,6 +12,9 @@ BLOCK_SIZE = 15
 SIZE = BLOCKS * BLOCK_SIZE
 PARAMETERS = {
     "word2vec": {"vector_size": 16, "min_count": 1, "epochs": 12, "sample": 0.0},
+    "ppmi_svd": {"factors": 6, "min_playlists": 1},
+    "als": {"factors": 6, "min_playlists": 1},
+    "ease": {"memory_mb": 1},
     "two_stage": {"folds": 2, "rounds": 4, "leaf_rows": 5, "negatives": 8},
 }
 """Hyperparameters that suit the tiny synthetic sets, where a family's defaults do not."""
