@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 RECSYS_HOME ?= $(CURDIR)/var
 export RECSYS_HOME := $(abspath $(RECSYS_HOME))
 export DAGSTER_HOME := $(RECSYS_HOME)/dagster
+# Compiled kernels: without this numba writes them beside the source.
+export NUMBA_CACHE_DIR ?= $(RECSYS_HOME)/numba
 ifdef RAW
 export RECSYS_RAW := $(abspath $(RAW))
 endif
