@@ -144,16 +144,17 @@ def _as_table(keys: Int32, neighbours: Int32, scores: Float32, catalog: Catalog)
     count, width = neighbours.shape
     row = np.repeat(np.arange(count, dtype=np.int32), width)
     items, others = pa.array(keys), pa.array(neighbours.ravel())
-    names = catalog.names.take(items)
-    # A missing name is a null index: Arrow cannot write a dictionary that holds a null.
-    unnamed = np.asarray(names.is_null())[row]
+    # Distinct values only, and a missing name as a null index: given a dictionary in which a value
+    # stands twice, pyarrow 25 writes a dictionary page that ends in uninitialised memory, so that
+    # equal tables gave files of other bytes, and then falls back to plain strings.
+    names = catalog.names.take(items).dictionary_encode()
     return pa.table(
         [
             pa.DictionaryArray.from_arrays(pa.array(row), catalog.ids.take(items)),
             pa.array(np.tile(np.arange(1, width + 1, dtype=np.int32), count)),
             catalog.ids.take(others),
             pa.array(scores.ravel(), pa.float32()),
-            pa.DictionaryArray.from_arrays(pa.array(row, mask=unnamed), names.fill_null("")),
+            names.take(pa.array(row)),
             catalog.names.take(others),
         ],
         schema=_BLOCK_SCHEMA,

@@ -198,3 +198,20 @@ def test_items_without_names_are_written(tmp_path: Path) -> None:
         for row in pq.read_table(tmp_path / "t.parquet").to_pylist():
             assert row[c.ITEM_NAME] == name_of[row[c.ITEM]]
             assert row[c.NEIGHBOUR_NAME] == name_of[row[c.NEIGHBOUR]]
+
+
+def test_equal_names_keep_their_dictionary(tmp_path: Path) -> None:
+    """Prevents a dictionary with a value twice, for which Arrow writes uninitialised memory."""
+    namesakes = Catalog(
+        CATALOG.ids, pa.array(["x", "same", "y", "same", None, "same"]), CATALOG.artist_index
+    )
+    model = Cooccurrence().fit(PLAYLISTS, CATALOG, seed=0)
+    items = sorted_by_key(model.popular, namesakes)
+    write_similarity(tmp_path / "t.txt", nearest_items(model, items, 3), namesakes)
+    group = pq.read_metadata(tmp_path / "t.parquet").row_group(0)
+    for name in (c.ITEM, c.ITEM_NAME):
+        column = group.column(PARQUET_SCHEMA.get_field_index(name))
+        assert "RLE_DICTIONARY" in column.encodings
+    name_of = dict(zip(namesakes.ids.to_pylist(), namesakes.names.to_pylist(), strict=True))
+    for row in pq.read_table(tmp_path / "t.parquet").to_pylist():
+        assert row[c.ITEM_NAME] == name_of[row[c.ITEM]]
