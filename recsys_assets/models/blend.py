@@ -9,14 +9,13 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
+from recsys_assets.models.folds import FoldNumbers, folds_of, truncated
 from recsys_assets.models.members import (
     QUERY_BLOCK,
     Ensemble,
     EnsembleParameters,
     Member,
     default_members,
-    folds_of,
-    truncated,
 )
 from recsys_assets.models.pools import Pool, best_rows
 from recsys_assets.models.topk import check_queries
@@ -94,16 +93,19 @@ class Blend(Ensemble):
     ) -> Float64:
         """Return the best weights found on playlists held out of `train`."""
         weights = np.ones(len(self.parameters.members))
-        fold = folds_of(
-            len(train), round(1 / self.parameters.held_out), np.random.default_rng(seed)
-        )
+        rng = np.random.default_rng(seed)
+        fold = folds_of(len(train), round(1 / self.parameters.held_out), rng)
         rest = train.take(np.flatnonzero(fold != 0))
         held = np.flatnonzero((fold == 0) & (train.lengths > 1))
         if len(weights) == 1 or len(held) == 0 or len(rest.items) == 0:
             progress("weights: nothing to fit them on, all count alike")
             return weights
         queries, targets = truncated(train, held, train.lengths[held] - 1)
-        members = self._fit_members(rest, catalog, seed=seed, progress=progress)
+        numbers = FoldNumbers.of(rest, self.size, rng)
+        queries, targets = numbers.playlists(queries), numbers.numbers[targets]
+        members = self._fit_members(
+            numbers.playlists(rest), numbers.catalog(catalog), seed=seed, progress=progress
+        )
         pools, hits = [], []
         for low in range(0, len(queries), QUERY_BLOCK):
             pool = self._pool(

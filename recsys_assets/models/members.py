@@ -1,20 +1,19 @@
 """Members: recommenders inside a recommender, for families that combine others.
 
-The hyperparameter that lists them, fitting them, ranking with all of them at once, cross-fitted
-examples, and their arrays under prefixed names. How their candidates are combined belongs to the
-families `blend` and `two_stage`.
+The hyperparameter that lists them, fitting them, ranking with all of them at once, and their arrays
+under prefixed names. Playlists held out inside training are `folds.py`; how the members' candidates
+are combined belongs to the families `blend` and `two_stage`.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from recsys_assets.models.base import Hyperparameters, Recommender
 from recsys_assets.models.pools import Pool, merge
-from recsys_assets.playlists import Catalog, Float32, Int32, Int64, PlaylistSet
+from recsys_assets.playlists import Catalog, Float32, Int32, PlaylistSet
 from recsys_assets.progress import Progress
 
 QUERY_BLOCK = 1024
@@ -112,13 +111,20 @@ class Ensemble(Recommender):
 
         return [build(one.family, one.parameters) for one in self.parameters.members]
 
-    def _pool(self, members: list[Recommender], queries: PlaylistSet, depth: int) -> Pool:
-        """Return the union of the members' `depth` best for each query."""
-        ranked = [member._rank(queries, depth) for member in members]
+    def _pool(
+        self, members: list[Recommender], queries: PlaylistSet, proposed: int, scored: int = 0
+    ) -> Pool:
+        """Return the union of the members' `proposed` best for each query.
+
+        Scores and ranks of a candidate are looked up in the `scored` best of every member, where
+        that is more.
+        """
+        ranked = [member._rank(queries, max(proposed, scored)) for member in members]
         return merge(
             np.stack([items for items, _ in ranked]),
             np.stack([scores for _, scores in ranked]),
             self.size,
+            proposed,
         )
 
     def _member_arrays(self) -> dict[str, np.ndarray]:
@@ -140,30 +146,3 @@ class Ensemble(Recommender):
                     if name.startswith(prefix)
                 }
             )
-
-
-def folds_of(count: int, folds: int, rng: np.random.Generator) -> Int64:
-    """Return int64[count]: the fold of each playlist, sizes within one of each other."""
-    return rng.permutation(np.arange(count) % max(1, min(folds, count)))
-
-
-def truncated(playlists: PlaylistSet, rows: Int64, lengths: Int64) -> tuple[PlaylistSet, Int32]:
-    """Return the first `lengths[i]` items of playlist `rows[i]`, and the item that follows.
-
-    Parameters
-    ----------
-    rows, lengths : int64[n]
-        ``lengths[i]`` is less than the playlist's length.
-
-    Returns
-    -------
-    queries : PlaylistSet
-        n playlists, with their titles.
-    targets : int32[n]
-    """
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    starts = playlists.offsets[rows]
-    source = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
-    titles = None if playlists.titles is None else playlists.titles.take(pa.array(rows))
-    queries = PlaylistSet(offsets, playlists.items[source], titles)
-    return queries, playlists.items[starts + lengths]

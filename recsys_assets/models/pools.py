@@ -25,9 +25,9 @@ class Pool:
         int32[rows]; distinct within a query.
     relative
         float32[rows, members]; a member's score over its best score for the query, at least 0;
-        0 where the member did not propose the item.
+        0 where the item is not in the member's list.
     ranks
-        int32[rows, members]; 1 for a member's best, 0 where it did not propose the item.
+        int32[rows, members]; 1 for a member's best, 0 where the item is not in its list.
     """
 
     offsets: Int64
@@ -41,7 +41,7 @@ class Pool:
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
     def reciprocal_ranks(self, constant: float) -> Float64:
-        """float64[rows, members]: ``1 / (constant + rank)``, 0 where not proposed.
+        """float64[rows, members]: ``1 / (constant + rank)``, 0 where not in the list.
 
         Reciprocal rank fusion (Cormack, Clarke & Buettcher, SIGIR 2009).
         """
@@ -53,7 +53,7 @@ class Pool:
         return Pool(kept[self.offsets], self.items[keep], self.relative[keep], self.ranks[keep])
 
 
-def merge(items: Int32, scores: Float32, size: int) -> Pool:
+def merge(items: Int32, scores: Float32, size: int, proposed: int) -> Pool:
     """Merge the members' lists.
 
     Parameters
@@ -63,9 +63,12 @@ def merge(items: Int32, scores: Float32, size: int) -> Pool:
     scores : float32[members, n, depth]
     size
         Number of items of the catalogue.
+    proposed
+        The first so many of each list are candidates; those behind only give a candidate of
+        another member its score and rank.
     """
     members, n, _ = items.shape
-    room = int(np.count_nonzero(items != MISSING))
+    room = int(np.count_nonzero(items[:, :, :proposed] != MISSING))
     pool = Pool(
         np.zeros(n + 1, np.int64),
         np.empty(room, np.int32),
@@ -73,7 +76,9 @@ def merge(items: Int32, scores: Float32, size: int) -> Pool:
         np.zeros((room, members), np.int32),
     )
     slots = np.full(size, -1, np.int64)
-    rows = _merge_rows(items, scores, slots, pool.offsets, pool.items, pool.relative, pool.ranks)
+    rows = _merge_rows(
+        items, scores, proposed, slots, pool.offsets, pool.items, pool.relative, pool.ranks
+    )
     return Pool(pool.offsets, pool.items[:rows], pool.relative[:rows], pool.ranks[:rows])
 
 
@@ -81,6 +86,7 @@ def merge(items: Int32, scores: Float32, size: int) -> Pool:
 def _merge_rows(
     items: Int32,
     scores: Float32,
+    proposed: int,
     slots: Int64,
     out_offsets: Int64,
     out_items: Int32,
@@ -93,6 +99,15 @@ def _merge_rows(
     for query in range(n):
         first = written
         for member in range(members):
+            for at in range(min(proposed, depth)):
+                item = items[member, query, at]
+                if item == MISSING:
+                    break
+                if slots[item] < 0:
+                    slots[item] = written
+                    out_items[written] = item
+                    written += 1
+        for member in range(members):
             best = scores[member, query, 0]
             for at in range(depth):
                 item = items[member, query, at]
@@ -100,10 +115,7 @@ def _merge_rows(
                     break
                 row = slots[item]
                 if row < 0:
-                    row = written
-                    slots[item] = row
-                    out_items[row] = item
-                    written += 1
+                    continue
                 score = scores[member, query, at]
                 out_ranks[row, member] = at + 1
                 if score > 0.0:

@@ -1,7 +1,8 @@
 """Two stages: members propose candidates, boosted trees re-rank them.
 
 Cross-fitted examples inside the training playlists, the ranker's fit, and ranking. Members stand in
-`members.py`, pools in `pools.py`, features in `two_stage_features.py`, trees in `two_stage_ranker.py`.
+`members.py`, folds in `folds.py`, pools in `pools.py`, features in `two_stage_features.py`, trees in
+`two_stage_ranker.py`.
 """
 
 from typing import Any, ClassVar, Literal
@@ -9,14 +10,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from recsys_assets.models.folds import FoldNumbers, folds_of, truncated
 from recsys_assets.models.members import (
     QUERY_BLOCK,
     Ensemble,
     EnsembleParameters,
     Member,
     default_members,
-    folds_of,
-    truncated,
 )
 from recsys_assets.models.parallel import map_blocks, row_blocks
 from recsys_assets.models.pools import Pool, best_rows
@@ -40,6 +40,12 @@ class TwoStageParameters(EnsembleParameters):
         min_length=1,
         max_length=30,
         description="The recommenders that propose candidates: a list of family and parameters.",
+    )
+    scored_per_member: int = Field(
+        default=1000,
+        ge=1,
+        le=10_000,
+        description="Depth in each member's list at which a candidate's score and rank are looked up.",
     )
     folds: int = Field(
         default=5, ge=2, le=50, description="Folds of train; each is proposed for by the others."
@@ -104,7 +110,7 @@ class TwoStage(Ensemble):
             self._trees = Trees.none()
         del rows
         self._members = self._fit_members(train, catalog, seed=seed, progress=progress)
-        self._index = self._indexed(train)
+        self._index = self._indexed(train, np.arange(self.size))
 
     def _fitted_trees(self, rows: Float32, labels: Int32, sizes: Int64, *, seed: int) -> Trees:
         p = self.parameters
@@ -145,11 +151,16 @@ class TwoStage(Ensemble):
                 continue
             progress(f"examples: fold {number + 1} of {int(fold.max()) + 1}")
             queries, targets = self._cut(train, own, rng)
-            members = self._fit_members(rest, catalog, seed=seed, progress=progress)
-            index = self._indexed(rest)
+            numbers = FoldNumbers.of(rest, self.size, rng)
+            rest, queries = numbers.playlists(rest), numbers.playlists(queries)
+            targets = numbers.numbers[targets]
+            members = self._fit_members(
+                rest, numbers.catalog(catalog), seed=seed, progress=progress
+            )
+            index = self._indexed(rest, numbers.order)
             for low in range(0, len(queries), QUERY_BLOCK):
                 block = queries.slice(low, low + QUERY_BLOCK)
-                pool = self._pool(members, block, self.parameters.per_member)
+                pool = self._pool(members, block, self.parameters.per_member, self._depth())
                 hit = pool.items == targets[low : low + QUERY_BLOCK][pool.owners]
                 keep = _sampled(pool, hit, self.parameters.negatives, rng)
                 pool = pool.where(keep)
@@ -175,8 +186,14 @@ class TwoStage(Ensemble):
         distinct = np.unique(np.concatenate(cuts))
         return truncated(train, distinct >> 32, distinct & (2**32 - 1))
 
-    def _indexed(self, train: PlaylistSet) -> FeatureIndex:
-        return FeatureIndex.build(train, self._artists, self._albums, self._songs)
+    def _indexed(self, train: PlaylistSet, order: Int32 | Int64) -> FeatureIndex:
+        """Index playlists whose item `i` is the catalogue's item ``order[i]``."""
+        return FeatureIndex.build(
+            train, self._artists[order], self._albums[order], self._songs[order]
+        )
+
+    def _depth(self) -> int:
+        return max(self.parameters.scored_per_member, self.parameters.per_member)
 
     def _features(self, index: FeatureIndex, queries: PlaylistSet, pool: Pool) -> Float32:
         """Return float32[rows, features] of a pool, computed by threads."""
@@ -189,9 +206,10 @@ class TwoStage(Ensemble):
             return index.features(queries.slice(low, high), offsets, items)
 
         generic = np.concatenate(map_blocks(fill, blocks))
-        unranked = 2 * self.parameters.per_member
+        unranked = 2 * self._depth()
         ranks = np.log2(np.where(pool.ranks > 0, pool.ranks, unranked)).astype(np.float32)
-        proposed = (pool.ranks > 0).sum(axis=1, keepdims=True).astype(np.float32)
+        within = (pool.ranks > 0) & (pool.ranks <= self.parameters.per_member)
+        proposed = within.sum(axis=1, keepdims=True).astype(np.float32)
         fused = pool.reciprocal_ranks(RANK_CONSTANT).sum(axis=1, keepdims=True).astype(np.float32)
         return np.concatenate([pool.relative, ranks, proposed, fused, generic], axis=1)
 
@@ -207,13 +225,13 @@ class TwoStage(Ensemble):
 
     def _rank_block(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
         per_member = self.parameters.per_member
-        whole = self._pool(self._members, queries, max(per_member, k))
+        whole = self._pool(self._members, queries, max(per_member, k), self._depth())
         within: Bool = np.any((whole.ranks > 0) & (whole.ranks <= per_member), axis=1)
         fused = whole.reciprocal_ranks(RANK_CONSTANT).sum(axis=1)
         values = fused.astype(np.float32)
         if len(self._trees.roots):
             pool = whole.where(within)
-            late = pool.ranks > per_member
+            late = pool.ranks > self._depth()
             pool.ranks[late], pool.relative[late] = 0, 0.0
             values[within] = self._score(queries, pool)
         if not within.all():  # in stage-one order, below all of the query's own pool
@@ -249,7 +267,8 @@ class TwoStage(Ensemble):
                 if name.startswith("trees/")
             }
         )
-        self._index = self._indexed(PlaylistSet(arrays["train_offsets"], arrays["train_items"]))
+        train = PlaylistSet(arrays["train_offsets"], arrays["train_items"])
+        self._index = self._indexed(train, np.arange(self.size))
         self._restore_members(arrays)
 
 

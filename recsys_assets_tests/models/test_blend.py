@@ -68,7 +68,7 @@ def test_fitted_weights_leave_out_noise() -> None:
 def test_target_ranks_by_hand() -> None:
     """Prevents a search on places that the served order does not have."""
     items = np.array([[[5, 3, 8], [1, 2, MISSING]]], np.int32)
-    pool = merge(items, np.ones((1, 2, 3), np.float32), 10)
+    pool = merge(items, np.ones((1, 2, 3), np.float32), 10, 3)
     hit = np.array([True, False, False, False, True])
     values = np.array([1, 1, 2, 7, 6], np.float32)
     assert _target_ranks(pool, values, hit).tolist() == [3, 2]

@@ -15,7 +15,7 @@ SCORES = np.array(
 
 def test_merge_by_hand() -> None:
     """Prevents an item proposed twice from standing twice, or scores in another member's column."""
-    pool = merge(ITEMS, SCORES, 10)
+    pool = merge(ITEMS, SCORES, 10, ITEMS.shape[2])
     assert pool.offsets.tolist() == [0, 4, 5]
     assert pool.items.tolist() == [4, 2, 7, 9, 1]
     assert pool.relative.tolist() == [[1, 0], [0.5, 1], [0, 0], [0, 0.5], [1, 0]]
@@ -26,9 +26,18 @@ def test_merge_by_hand() -> None:
     assert (part.offsets.tolist(), part.items.tolist()) == ([0, 2, 2], [2, 9])
 
 
+def test_deeper_places_are_looked_up_only() -> None:
+    """Prevents candidates that nobody proposed, and a proposed one without a member's deep place."""
+    pool = merge(ITEMS, SCORES, 10, 1)
+    assert pool.offsets.tolist() == [0, 2, 3]
+    assert pool.items.tolist() == [4, 2, 1]
+    assert pool.relative.tolist() == [[1, 0], [0.5, 1], [1, 0]]
+    assert pool.ranks.tolist() == [[1, 0], [2, 1], [1, 0]]
+
+
 def test_best_rows_by_hand() -> None:
     """Prevents ties in the order of proposal, and rows of one query in another's answer."""
-    pool = merge(ITEMS, SCORES, 10)
+    pool = merge(ITEMS, SCORES, 10, ITEMS.shape[2])
     items, scores = best_rows(pool, np.array([1, 3, 3, 0, -5], np.float32), 3)
     assert items.tolist() == [[2, 7, 4], [1, MISSING, MISSING]]
     assert scores.tolist() == [[3, 3, 1], [-5, -np.inf, -np.inf]]

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recsys_assets.models.members import folds_of, truncated
+from recsys_assets.models.folds import truncated
 from recsys_assets.models.pools import merge
 from recsys_assets.models.two_stage import TwoStage, TwoStageParameters, _sampled
 from recsys_assets.models.two_stage_features import FEATURES, NEVER, FeatureIndex, song_numbers
@@ -131,7 +131,7 @@ def test_trees_without_a_split() -> None:
 def test_examples_keep_their_target() -> None:
     """Prevents groups without a target, and more negatives than asked for."""
     items = np.array([[[1, 2, 3, 4], [5, 6, 7, 8]]], np.int32)
-    pool = merge(items, np.ones((1, 2, 4), np.float32), 10)
+    pool = merge(items, np.ones((1, 2, 4), np.float32), 10, 4)
     hit = pool.items == 3
     for seed in range(10):
         keep = _sampled(pool, hit, 2, np.random.default_rng(seed))
@@ -191,13 +191,6 @@ def test_cuts() -> None:
     assert (queries.lengths[-2], targets[-2], targets[-1]) == (19, 19, 8)
     assert (queries.lengths[:-1] >= 7).all()
     assert (targets[:-1] == queries.lengths[:-1]).all()
-
-
-def test_folds_are_even() -> None:
-    """Prevents a fold that is empty while others are not."""
-    folds = folds_of(11, 4, np.random.default_rng(0))
-    assert sorted(np.bincount(folds).tolist()) == [2, 3, 3, 3]
-    assert folds_of(1, 5, np.random.default_rng(0)).tolist() == [0]
 
 
 def test_longer_answers_start_with_shorter_ones() -> None:
