@@ -16,9 +16,11 @@ ifdef GRID
 export RECSYS_GRID := $(GRID)
 endif
 PORT ?= 3000
+# What targets need of the environment; EXTRAS=torch adds an extra of pyproject.toml.
+INSTALLED := $(VENV)/.installed $(EXTRAS:%=$(VENV)/.extra-%)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run leaderboard ui test test-fast lint format lock clean
+.PHONY: help setup run leaderboard tune ui test test-fast lint format lock bench bench-full clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,10 +31,14 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
+$(VENV)/.extra-%: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable ".[$*]"
+	@touch $@
+
 $(DAGSTER_HOME)/dagster.yaml: dagster.yaml | $(VENV)/.installed
 	$(BIN)/python -m recsys_assets setup
 
-setup: $(VENV)/.installed $(DAGSTER_HOME)/dagster.yaml  ## environment, Dagster's instance, MLflow's store
+setup: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## environment, Dagster's instance, MLflow's store [EXTRAS=torch]
 
 run: setup  ## refresh everything [RAW=path/to/files] [GRID=full] [FORCE=1]
 	$(BIN)/python -m recsys_assets run $(if $(FORCE),--force)
@@ -40,11 +46,16 @@ run: setup  ## refresh everything [RAW=path/to/files] [GRID=full] [FORCE=1]
 leaderboard: run  ## refresh, then the leaderboard in detail [RAW=path/to/files] [GRID=full]
 	$(BIN)/python -m recsys_assets leaderboard
 
+given = $(if $($(1)),--$(shell echo $(1) | tr A-Z a-z) $($(1)))
+tune: setup  ## search better hyperparameters FAMILY=cooccurrence [ENTRY=] [TRIALS=] [MINUTES=] [METRIC=] [RAW=]
+	@test -n "$(FAMILY)" || { echo "make tune: which family? FAMILY=cooccurrence, for example" >&2; exit 2; }
+	$(BIN)/python -m recsys_assets tune --family $(FAMILY) $(foreach option,ENTRY TRIALS MINUTES METRIC,$(call given,$(option)))
+
 ui: setup  ## webserver and daemon [RAW=path/to/files] [PORT=3000]
 	@echo "Dagster: http://localhost:$(PORT)"
 	cd $(DAGSTER_HOME) && $(abspath $(BIN))/dagster dev -w $(CURDIR)/workspace.yaml -p $(PORT)
 
-test: $(VENV)/.installed lint  ## lint, type check and all tests
+test: $(INSTALLED) lint  ## lint, type check and all tests [EXTRAS=torch]
 	$(BIN)/python -m pytest
 
 test-fast: $(VENV)/.installed  ## the tests that take about two minutes
@@ -65,6 +76,12 @@ lock:  ## resolve pyproject.toml afresh and write the exact versions into requir
 	(sed -n '/^#/p' requirements.lock; \
 	 build/lock/bin/pip freeze --exclude recsys_assets | grep -v ' @ ') > build/requirements.lock
 	mv build/requirements.lock requirements.lock
+
+bench: $(VENV)/.installed  ## compare with the tutorial's way on a tenth of the full size: minutes
+	$(BIN)/python -m benchmarks.run $(BENCH) --work $(RECSYS_HOME)/benchmarks
+
+bench-full: $(VENV)/.installed  ## the same on 12.9 million rows: hours; BENCH="prepare growth" leaves the models out
+	$(BIN)/python -m benchmarks.run $(BENCH) --rows 12891680 --work $(RECSYS_HOME)/benchmarks
 
 clean:  ## remove the environment and caches (not $(RECSYS_HOME))
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -1,0 +1,113 @@
+"""The measured part of docs/performance.md, and its plot, from the results that the runs left.
+
+Everything between the two marks is written anew; the text around it is people's. Nothing is measured
+here, and no figure is typed by hand.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+PLOT = "performance.svg"
+_TITLES = {
+    "prepare": "CSV to splits",
+    "word2vec": "One word2vec set, trained and measured on validation",
+}
+_MIB = 2**20
+
+
+def write_report(work: Path, report: Path) -> None:
+    """Write tables and plot from every result in `work` into `report` (made if it is not there)."""
+    found = {
+        kind: sorted(
+            (json.loads(path.read_text()) for path in work.glob(f"{kind}-*.json")),
+            key=lambda one: one["rows"],
+        )
+        for kind in (*_TITLES, "growth")
+    }
+    blocks = [_comparison(title, one) for kind, title in _TITLES.items() for one in found[kind]]
+    blocks += [_growth(one) for one in found["growth"][-1:]]
+    _plot(found, report.with_name(PLOT))
+    text = report.read_text() if report.exists() else f"# Performance\n\n{BEGIN}\n{END}\n"
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    measured = "\n\n".join([f"![seconds, memory and growth]({PLOT})", *blocks])
+    report.write_text(f"{before}{BEGIN}\n{measured}\n{END}{after}")
+    print(f"{report} written")
+
+
+def _comparison(title: str, found: dict[str, Any]) -> str:
+    lines = [
+        f"### {title}: {found['rows']:,} rows",
+        "",
+        "| | seconds | processor s | peak MiB | seconds / ours | peak / ours |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | {one['seconds']:.1f} | {one['processor']:.1f} | {one['peak'] / _MIB:,.0f} "
+        f"| {one['seconds_ratio']:.2f} | {one['peak_ratio']:.2f} |"
+        for name, one in found["results"].items()
+    ]
+    return "\n".join([*lines, "", _origin(found)])
+
+
+def _growth(found: dict[str, Any]) -> str:
+    sizes = list(found["results"])
+    steps = list(found["results"][sizes[-1]]["steps"])
+    header = "| | " + " | ".join(f"{int(size):,}" for size in sizes) + " |"
+    lines = ["### Growth: seconds by step, whole process and peak", "", header]
+    lines.append("|---|" + "---|" * len(sizes))
+    for step in steps:
+        values = [found["results"][size]["steps"].get(step) for size in sizes]
+        lines.append(
+            f"| {step} | "
+            + " | ".join("" if one is None else f"{one:.2f}" for one in values)
+            + " |"
+        )
+    whole = [found["results"][size] for size in sizes]
+    lines.append(
+        "| whole process, s | " + " | ".join(f"{one['seconds']:.1f}" for one in whole) + " |"
+    )
+    lines.append(
+        "| processor, s | " + " | ".join(f"{one['processor']:.1f}" for one in whole) + " |"
+    )
+    lines.append(
+        "| peak, MiB | " + " | ".join(f"{one['peak'] / _MIB:,.0f}" for one in whole) + " |"
+    )
+    return "\n".join([*lines, "", _origin(found)])
+
+
+def _origin(found: dict[str, Any]) -> str:
+    return f"Medians of {found['rounds']} rounds, {found['date']}: {found['machine']}."
+
+
+def _plot(found: dict[str, list[dict[str, Any]]], path: Path) -> None:
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "recsys_assets"
+    import matplotlib.pyplot as plt
+
+    figure, (seconds, peak, growth) = plt.subplots(1, 3, figsize=(13, 4))
+    bars = {
+        f"{kind}, {name}": one
+        for kind in _TITLES
+        for largest in found[kind][-1:]
+        for name, one in largest["results"].items()
+    }
+    labels = list(bars)[::-1]
+    seconds.barh(labels, [bars[label]["seconds"] for label in labels])
+    seconds.set_xlabel("seconds, whole process")
+    peak.barh(labels, [bars[label]["peak"] / _MIB for label in labels])
+    peak.set_xlabel("peak memory, MiB")
+    peak.set_yticks([])
+    for measured in found["growth"][-1:]:
+        sizes = [int(size) for size in measured["results"]]
+        whole = [measured["results"][str(size)]["seconds"] for size in sizes]
+        growth.loglog(sizes, whole, marker="o")
+        growth.set_xlabel("rows")
+        growth.set_ylabel("seconds, CSV to splits")
+        growth.grid(visible=True, which="both", alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)

@@ -1,0 +1,215 @@
+"""Compare this project with the tutorial's way and with a bare scan, whole processes, in one run.
+
+Each round runs every contender once, in turn, so that a change of the machine's speed meets all of
+them; medians of the rounds, and the median of the rounds' ratios, go into docs/performance.md with a
+plot. Run it: ``python -m benchmarks.run prepare growth --rows 1289168``, or ``make bench``.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import statistics
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.generate import FULL_ROWS
+from benchmarks.measure import Figures, machine, median, run_once, total
+from benchmarks.report import write_report
+
+SEED = 1
+GROWTH = (100, 10, 3, 1)
+"""Parts of the chosen number of rows that the growth is measured at."""
+
+_STEP = re.compile(r'Finished execution of step "([^"]+)" in ([\d.]+)(ms|s|m)\b')
+_MINUTES = re.compile(r'Finished execution of step "([^"]+)" in (\d+)m([\d.]+)s')
+
+
+class Bench:
+    """The folder that everything is run in: data, homes, logs, results."""
+
+    def __init__(self, work: Path, rounds: int) -> None:
+        self.work, self.rounds = work, rounds
+        self.log = work / "log.txt"
+        work.mkdir(parents=True, exist_ok=True)
+        self.log.unlink(missing_ok=True)
+
+    def data(self, rows: int) -> Path:
+        """Return the CSV of so many rows, written if it is not there."""
+        path = self.work / f"rows_{rows}_seed_{SEED}.csv"
+        if not path.exists():
+            print(f"writing {path.name}", flush=True)
+            # A process of its own: a child's peak begins at what its parent holds.
+            self.python(
+                "-m", "benchmarks.generate", "--rows", str(rows), "--seed", str(SEED),
+                "--out", str(path),
+            )  # fmt: skip
+        return path
+
+    def python(self, *arguments: str, **environment: str) -> Figures:
+        """Run this Python with arguments and more environment variables."""
+        kept = {name: value for name, value in os.environ.items() if "RECSYS" not in name}
+        return run_once([sys.executable, *arguments], kept | environment, self.log)
+
+    def home(self, name: str, raw: Path) -> dict[str, str]:
+        """Return the environment of an empty home folder, set up (not timed: it is done once)."""
+        home = self.work / name
+        shutil.rmtree(home, ignore_errors=True)
+        environment = {
+            "RECSYS_HOME": str(home),
+            "RECSYS_RAW": str(raw),
+            "DAGSTER_HOME": str(home / "dagster"),
+            "NUMBA_CACHE_DIR": str(self.work / "numba"),
+        }
+        self.python("-m", "recsys_assets", "setup", **environment)
+        return environment
+
+    def job(self, environment: Mapping[str, str], job: str) -> Figures:
+        """Run a job through Dagster's command line, as a user or a cron would."""
+        return self.python(
+            "-m", "dagster", "job", "execute", "-m", "recsys_assets.definitions", "-j", job,
+            **environment,
+        )  # fmt: skip
+
+    def tutorial(self, folder: Path, *steps: tuple[str, ...]) -> Figures:
+        """Run steps of the tutorial's way, each as a process."""
+        return total(
+            [self.python("-m", "benchmarks.tutorial", *step, str(folder)) for step in steps]
+        )
+
+    def rounds_of(self, contenders: Mapping[str, Callable[[], Figures]]) -> dict[str, object]:
+        """Run all contenders in every round; returns medians, and ratios to the first one."""
+        runs: dict[str, list[Figures]] = {name: [] for name in contenders}
+        for turn in range(self.rounds):
+            for name, run in contenders.items():
+                figures = run()
+                runs[name].append(figures)
+                print(
+                    f"round {turn + 1}: {name}: {figures.seconds:.1f} s, processor "
+                    f"{figures.processor:.1f} s, peak {figures.peak / 2**20:,.0f} MiB",
+                    flush=True,
+                )
+        ours = next(iter(runs.values()))
+        return {
+            name: {
+                **asdict(median(taken)),
+                "seconds_ratio": _ratio(taken, ours, lambda one: one.seconds),
+                "processor_ratio": _ratio(taken, ours, lambda one: one.processor),
+                "peak_ratio": _ratio(taken, ours, lambda one: one.peak),
+            }
+            for name, taken in runs.items()
+        }
+
+    def save(self, name: str, rows: int, results: dict[str, object]) -> None:
+        """Keep results, with what they belong to."""
+        stamp = {"rows": rows, "rounds": self.rounds, "machine": machine()}
+        date = datetime.now(UTC).date().isoformat()
+        path = self.work / f"{name}-{rows}.json"
+        path.write_text(json.dumps({**stamp, "date": date, "results": results}, indent=2) + "\n")
+
+
+def prepare(bench: Bench, rows: int) -> None:
+    """CSV to splits: ours, the tutorial's way, a bare scan, a bare scan into parquet."""
+    raw, folder = bench.data(rows), bench.work / "tutorial"
+
+    def ours() -> Figures:
+        return bench.job(bench.home("home", raw), "prepare")
+
+    def tutorial() -> Figures:
+        shutil.rmtree(folder, ignore_errors=True)
+        return bench.tutorial(folder, ("clean", str(raw)), ("sequences",), ("split",))
+
+    ours()  # compiles the kernels: done once on a machine
+    results = bench.rounds_of(
+        {
+            "this project": ours,
+            "tutorial": tutorial,
+            "DuckDB scan": lambda: bench.python("-m", "benchmarks.scan", str(raw)),
+            "DuckDB scan to parquet": lambda: bench.python(
+                "-m", "benchmarks.scan", str(raw), str(bench.work / "scan.parquet")
+            ),
+        }
+    )
+    bench.save("prepare", rows, results)
+
+
+def word2vec(bench: Bench, rows: int) -> None:
+    """Train one default set and measure it on validation: ours, and the tutorial's way."""
+    raw, folder = bench.data(rows), bench.work / "tutorial"
+    environment = bench.home("home", raw)
+    bench.job(environment, "prepare")
+    bench.tutorial(folder, ("clean", str(raw)), ("sequences",), ("split",))
+
+    def ours() -> Figures:
+        return bench.python(
+            "-m", "dagster", "asset", "materialize", "-m", "recsys_assets.definitions",
+            "--select", "key:candidates/tutorial_min_count_3", **environment,
+        )  # fmt: skip
+
+    ours()
+    results = bench.rounds_of(
+        {
+            "this project": ours,
+            "tutorial": lambda: bench.tutorial(folder, ("train",), ("evaluate",)),
+        }
+    )
+    bench.save("word2vec", rows, results)
+
+
+def growth(bench: Bench, rows: int) -> None:
+    """Seconds of every asset, and peak memory of the whole, at parts of the rows."""
+    results: dict[str, object] = {}
+    for part in GROWTH:
+        raw = bench.data(rows // part)
+        runs: list[Figures] = []
+        steps: dict[str, list[float]] = {}
+        for _ in range(bench.rounds):
+            environment = bench.home("home", raw)
+            begin = bench.log.stat().st_size
+            runs.append(bench.job(environment, "prepare"))
+            for step, seconds in _steps(bench.log.read_bytes()[begin:].decode()).items():
+                steps.setdefault(step, []).append(seconds)
+        figures = asdict(median(runs))
+        figures["steps"] = {step: statistics.median(taken) for step, taken in steps.items()}
+        results[str(rows // part)] = figures
+        print(f"{rows // part:,} rows: {figures['seconds']:.1f} s", flush=True)
+    bench.save("growth", rows, results)
+
+
+def _steps(log: str) -> dict[str, float]:
+    """Return seconds of every step from Dagster's own log."""
+    unit = {"ms": 1e-3, "s": 1.0, "m": 60.0}
+    seconds = {step: float(value) * unit[scale] for step, value, scale in _STEP.findall(log)}
+    return seconds | {
+        step: 60 * float(minutes) + float(rest) for step, minutes, rest in _MINUTES.findall(log)
+    }
+
+
+def _ratio(taken: list[Figures], ours: list[Figures], of: Callable[[Figures], float]) -> float:
+    return statistics.median(of(one) / of(own) for one, own in zip(taken, ours, strict=True))
+
+
+COMPARISONS = {"prepare": prepare, "word2vec": word2vec, "growth": growth}
+
+
+def main() -> None:
+    """Run comparisons and write the report, as the command line asks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="*", choices=[*COMPARISONS, []], help="default: all")
+    parser.add_argument("--rows", type=int, default=FULL_ROWS // 10)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--work", type=Path, default=Path("var/benchmarks"))
+    parser.add_argument("--report", type=Path, default=Path("docs/performance.md"))
+    chosen = parser.parse_args()
+    bench = Bench(chosen.work.resolve(), chosen.rounds)
+    for name in chosen.what or COMPARISONS:
+        COMPARISONS[name](bench, chosen.rows)
+    write_report(bench.work, chosen.report)
+
+
+if __name__ == "__main__":
+    main()
