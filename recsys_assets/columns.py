@@ -61,6 +61,13 @@ KIND_DEFECT: Final = "defect"
 KIND_FILTER: Final = "filter"
 """A sound row that a filter of the user's left out: never counts towards the limit."""
 
+# --- the cleaned rows as integers (sources/coded.py) -------------------------------------------
+PLAYLIST_NUMBER: Final = "playlist_number"
+TRACK_NUMBER: Final = "track_number"
+ARTIST_NUMBER: Final = "artist_number"
+FIRST_OF_TRACK: Final = "first_of_track"
+FIRST_OF_ARTIST: Final = "first_of_artist"
+
 # --- catalogues --------------------------------------------------------------------------------
 TRACK_INDEX: Final = "track_index"
 ARTIST_INDEX: Final = "artist_index"
@@ -89,6 +96,11 @@ DATA_VERSION: Final = "data_version"
 SLICE: Final = "slice"
 PLACE: Final = "place"
 
+# --- challenge_metrics -------------------------------------------------------------------------
+SEEDS: Final = "seeds"
+PLAYLISTS: Final = "playlists"
+FINGERPRINT: Final = "fingerprint"
+
 # --- similarity files --------------------------------------------------------------------------
 ITEM: Final = "item"
 RANK: Final = "rank"
@@ -109,6 +121,7 @@ TRAIN_PLAYLISTS: Final = "train_playlists"
 VALIDATION_PLAYLISTS: Final = "validation_playlists"
 TEST_PLAYLISTS: Final = "test_playlists"
 LEADERBOARD: Final = "leaderboard"
+CHALLENGE_METRICS: Final = "challenge_metrics"
 BEST_MODEL: Final = "best_model"
 TRACK_SIMILARITY: Final = "track_similarity"
 ARTIST_SIMILARITY: Final = "artist_similarity"

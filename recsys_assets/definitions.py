@@ -6,7 +6,14 @@ folder); `defs` is the one that Dagster loads. Logic belongs elsewhere.
 
 import dagster as dg
 
-from recsys_assets.assets import candidates, delivery, ingestion, preparation, selection
+from recsys_assets.assets import (
+    candidates,
+    challenge,
+    delivery,
+    ingestion,
+    preparation,
+    selection,
+)
 from recsys_assets.assets.common import DATABASE_KEY, IO_MANAGER_KEY, MLFLOW_KEY, SETTINGS_KEY
 from recsys_assets.automation.jobs import build_jobs
 from recsys_assets.automation.schedules import build_schedules
@@ -47,6 +54,7 @@ def build_defs(
             *(candidates.candidate_asset(spec) for spec in grid),
             selection.leaderboard_asset(grid),
             selection.best_model_asset(grid),
+            challenge.challenge_asset(grid),
             *delivery.ASSETS,
         ],
         asset_checks=build_checks(grid),

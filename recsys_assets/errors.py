@@ -21,6 +21,10 @@ class GridError(UserError):
     """A candidates file with an unknown family, field or value."""
 
 
+class ExtraError(UserError):
+    """A family whose training needs a library that is not installed."""
+
+
 class DataError(UserError):
     """Data that is readable but cannot support the step asked for (for example no playlists left)."""
 

@@ -5,10 +5,9 @@ One entry is one candidate: a name, a family and its hyperparameters. Every mist
 and their fields are is known to `models/registry.py`; making assets of them belongs in `assets/`.
 """
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,10 @@ from pydantic import ValidationError
 
 from recsys_assets.errors import GridError
 from recsys_assets.models.base import Hyperparameters
+from recsys_assets.models.extras import how_to_get, is_installed
 from recsys_assets.models.registry import FAMILIES
+from recsys_assets.tuning.space import SEARCH, Range, search_ranges
+from recsys_assets.wording import allowed_range, choices, kind_of, shown
 
 PACKAGED_GRID = Path(__file__).with_name("candidates.yaml")
 SLOW_GRID = Path(__file__).with_name("candidates_full.yaml")
@@ -39,15 +41,18 @@ class CandidateSpec:
         A key of `models.registry.FAMILIES`.
     parameters
         The family's hyperparameters, validated, defaults filled in.
+    search
+        Ranges of hyperparameters for `tune`; training and fingerprints take no notice of them.
     """
 
     name: str
     family: str
     parameters: Hyperparameters
+    search: Mapping[str, Range] = field(default_factory=dict)
 
 
 def chosen_grid(candidates: Path | None, grid: str) -> tuple[CandidateSpec, ...]:
-    """Return the grid that the settings ask for.
+    """Return the entries that the settings ask for and that can be trained with what is installed.
 
     Parameters
     ----------
@@ -56,7 +61,51 @@ def chosen_grid(candidates: Path | None, grid: str) -> tuple[CandidateSpec, ...]
     grid
         Without a file of the user's: ``default``, or ``full`` for the default entries and the slow
         ones.
+
+    Raises
+    ------
+    GridError
+        If the file cannot be used, or none of its entries can be trained.
     """
+    asked = asked_grid(candidates, grid)
+    found = tuple(spec for spec in asked if missing_extra(spec) is None)
+    if not found:
+        raise GridError(
+            f"{candidates}: no entry can be trained with what is installed; "
+            + "; ".join(left_out(asked))
+        )
+    return found
+
+
+def left_out(asked: Sequence[CandidateSpec]) -> tuple[str, ...]:
+    """Return a line for each extra that entries need and that is not installed."""
+    entries: dict[str, list[str]] = {}
+    for spec in asked:
+        extra = missing_extra(spec)
+        if extra is not None:
+            entries.setdefault(extra, []).append(spec.name)
+    return tuple(
+        f"left out, as {extra} is not installed: {', '.join(names)} ({how_to_get(extra)})"
+        for extra, names in entries.items()
+    )
+
+
+def missing_extra(spec: CandidateSpec) -> str | None:
+    """Return an extra that training the entry, or a member of it, needs and that is not installed."""
+    extra = FAMILIES[spec.family].extra
+    if extra is not None and not is_installed(extra):
+        return extra
+    for member in getattr(spec.parameters, "members", ()):
+        kind = FAMILIES[member.family].parameters_type
+        parameters = kind.model_validate(member.parameters)
+        missing = missing_extra(CandidateSpec(spec.name, member.family, parameters))
+        if missing is not None:
+            return missing
+    return None
+
+
+def asked_grid(candidates: Path | None, grid: str) -> tuple[CandidateSpec, ...]:
+    """Return all entries that the settings ask for; parameters as of `chosen_grid`."""
     if candidates is not None or grid == "default":
         return load_grid(candidates)
     return load_grid() + load_grid(SLOW_GRID)
@@ -84,12 +133,14 @@ def load_grid(path: Path | None = None) -> tuple[CandidateSpec, ...]:
     content = _read(file)
     if not isinstance(content, dict) or list(content) != [ENTRIES]:
         found = (
-            f"keys {', '.join(map(str, content))}" if isinstance(content, dict) else _kind(content)
+            f"keys {', '.join(map(str, content))}"
+            if isinstance(content, dict)
+            else kind_of(content)
         )
         raise GridError(f"{file}: expected one key '{ENTRIES}' at the top, found {found}")
     entries = content[ENTRIES]
     if not isinstance(entries, list) or not entries:
-        found = "an empty list" if entries == [] else _kind(entries)
+        found = "an empty list" if entries == [] else kind_of(entries)
         raise GridError(f"{file}: expected a list of entries under '{ENTRIES}', found {found}")
     problems: list[str] = []
     specs: dict[str, CandidateSpec] = {}
@@ -112,22 +163,24 @@ def _candidate(entry: object, number: int) -> tuple[list[str], CandidateSpec | N
     """Return what is wrong with an entry, or the candidate that it describes."""
     where = f"entry {number}"
     if not isinstance(entry, dict):
-        return [f"{where}: expected {NAME}, {FAMILY} and {PARAMETERS}, found {_kind(entry)}"], None
+        return [
+            f"{where}: expected {NAME}, {FAMILY} and {PARAMETERS}, found {kind_of(entry)}"
+        ], None
     name, family = entry.get(NAME), entry.get(FAMILY)
     where += f" ({name})" if isinstance(name, str) else ""
     problems = [
-        f"{where}, field {key}: not a field of an entry; {_choices(str(key), _ENTRY_FIELDS)}"
+        f"{where}, field {key}: not a field of an entry; {choices(str(key), _ENTRY_FIELDS)}"
         for key in entry
         if key not in _ENTRY_FIELDS
     ]
     if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
         problems.append(
-            f"{where}, field {NAME}: found {_value(name)}; allowed are letters, digits and "
+            f"{where}, field {NAME}: found {shown(name)}; allowed are letters, digits and "
             "underscores (it becomes the name of an asset)"
         )
     if not isinstance(family, str) or family not in FAMILIES:
         problems.append(
-            f"{where}, field {FAMILY}: found {_value(family)}; {_choices(str(family), FAMILIES)}"
+            f"{where}, field {FAMILY}: found {shown(family)}; {choices(str(family), FAMILIES)}"
         )
         return problems, None
     values = entry.get(PARAMETERS)
@@ -135,7 +188,7 @@ def _candidate(entry: object, number: int) -> tuple[list[str], CandidateSpec | N
         values = {}
     if not isinstance(values, dict):
         problems.append(
-            f"{where}, field {PARAMETERS}: expected hyperparameters by name, found {_kind(values)}"
+            f"{where}, field {PARAMETERS}: expected hyperparameters by name, found {kind_of(values)}"
         )
         return problems, None
     kind = FAMILIES[family].parameters_type
@@ -143,12 +196,16 @@ def _candidate(entry: object, number: int) -> tuple[list[str], CandidateSpec | N
         parameters = kind.model_validate(values, strict=True)
     except ValidationError as error:
         return problems + [f"{where}, {text}" for text in _explain(error, kind, family)], None
+    ranges: Mapping[str, Range] = {}
+    if entry.get(SEARCH) is not None:
+        found, ranges = search_ranges(entry[SEARCH], parameters, family)
+        problems += [f"{where}, {text}" for text in found]
     if problems:
         return problems, None
-    return [], CandidateSpec(str(name), family, parameters)
+    return [], CandidateSpec(str(name), family, parameters, ranges)
 
 
-_ENTRY_FIELDS = (NAME, FAMILY, PARAMETERS)
+_ENTRY_FIELDS = (NAME, FAMILY, PARAMETERS, SEARCH)
 
 
 def _explain(error: ValidationError, kind: type[Hyperparameters], family: str) -> list[str]:
@@ -157,7 +214,7 @@ def _explain(error: ValidationError, kind: type[Hyperparameters], family: str) -
     for problem in error.errors():
         field = str(problem["loc"][0])
         if problem["type"] == "extra_forbidden":
-            allowed = _choices(field, properties) if properties else "it has none"
+            allowed = choices(field, properties) if properties else "it has none"
             lines.append(f"field {field}: not a hyperparameter of family {family}; {allowed}")
         elif problem["type"] == "value_error":  # a validator's own text says what is allowed
             where = " ".join(
@@ -168,49 +225,18 @@ def _explain(error: ValidationError, kind: type[Hyperparameters], family: str) -
         else:
             schema = properties[field]
             lines.append(
-                f"field {field}: found {_value(problem['input'])}; allowed is {_range(schema)}. "
+                f"field {field}: found {shown(problem['input'])}; allowed is {allowed_range(schema)}. "
                 f"({schema['description']})"
             )
     return lines
 
 
-def _range(schema: Mapping[str, Any]) -> str:
-    """Return the values that a field's JSON schema allows, in words."""
-    if "enum" in schema:
-        return " or ".join(_value(value) for value in schema["enum"])
-    words = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
-    text = words.get(schema["type"], schema["type"])
-    limits = {
-        "minimum": "at least",
-        "exclusiveMinimum": "greater than",
-        "maximum": "at most",
-        "exclusiveMaximum": "less than",
-    }
-    bounds = [f"{limits[key]} {schema[key]:g}" for key in limits if key in schema]
-    return f"{text} {' and '.join(bounds)}" if bounds else text
-
-
-def _choices(found: str, allowed: Iterable[str]) -> str:
-    names = list(allowed)
-    close = difflib.get_close_matches(found, names, n=1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
-    return f"allowed are {', '.join(names)}{hint}"
-
-
-def _value(value: object) -> str:
-    return "nothing" if value is None else repr(value)
-
-
-def _kind(value: object) -> str:
-    names = {dict: "a mapping", list: "a list", str: "a text", type(None): "nothing"}
-    return names.get(type(value), f"{value!r}")
-
-
 # --- YAML -----------------------------------------------------------------------------------------
-class _Loader(yaml.SafeLoader):
+class CandidatesLoader(yaml.SafeLoader):
     """Safe YAML that refuses a key given twice and reads 1e-5 as a number (PyYAML: as a text)."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:  # noqa: ANN401
+        """Refuse a key given twice, which YAML forbids and PyYAML lets pass."""
         node = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
@@ -222,7 +248,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-_Loader.add_implicit_resolver(
+CandidatesLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$"),
     list("-+.0123456789"),
@@ -238,7 +264,7 @@ def _read(file: Path) -> object:
             "unset it to use the grid that the package ships"
         ) from None
     try:
-        return yaml.load(text, Loader=_Loader)
+        return yaml.load(text, Loader=CandidatesLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f", line {mark.line + 1}" if mark is not None else ""

@@ -10,11 +10,12 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from recsys_assets.errors import SettingsError
+from recsys_assets.memory import memory_budget, parse_bytes
 
 ENVIRONMENT_PREFIX = "RECSYS_"
 MLFLOW_TRACKING_URI = "MLFLOW_TRACKING_URI"
@@ -55,6 +56,30 @@ class Settings(BaseModel):
         min_length=1,
         description="Salt of the hash that puts a playlist into train, validation or test.",
     )
+    split: Literal["hash", "temporal"] = Field(
+        default="hash",
+        description=(
+            "How playlists are divided: hash (an old playlist never changes side), or temporal "
+            "(the oldest train, the newest test)."
+        ),
+    )
+    split_time: Literal["started_at", "playlist_id"] = Field(
+        default="started_at",
+        description=(
+            "Temporal split: what orders playlists, their time, or playlist_id where all ids are "
+            "whole numbers in time order."
+        ),
+    )
+    validation_size: float = Field(
+        default=0.2,
+        gt=0,
+        description="Share of validation playlists; from 1 on their number (temporal split only).",
+    )
+    test_size: float = Field(
+        default=0.1,
+        gt=0,
+        description="Share of test playlists; from 1 on their number (temporal split only).",
+    )
     session_gap_minutes: float = Field(
         default=30.0, gt=0, description="Listening events: a longer gap starts a new session."
     )
@@ -77,6 +102,11 @@ class Settings(BaseModel):
     neighbours: int = Field(
         default=20, ge=1, le=1000, description="Neighbours of each item in the similarity files."
     )
+    similarity_min_plays: int = Field(
+        default=1,
+        ge=1,
+        description="The similarity file of tracks has those with so many plays or more.",
+    )
     promotion_policy: Literal["default", "strict"] = Field(
         default="default",
         description=(
@@ -95,7 +125,10 @@ class Settings(BaseModel):
     )
     memory_limit: str | None = Field(
         default=None,
-        description="DuckDB's memory, such as '4GB'; without it 60 % of the machine's.",
+        description=(
+            "The memory budget, such as '4GB', of DuckDB and of each model; without it 60 % of what "
+            "the machine or the container has."
+        ),
     )
     threads: int | None = Field(
         default=None, ge=1, description="DuckDB's threads; without it all of the machine's."
@@ -106,12 +139,35 @@ class Settings(BaseModel):
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else Path(os.path.abspath(value.expanduser()))  # noqa: PTH100
 
+    @field_validator("memory_limit")
+    @classmethod
+    def _a_size(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_bytes(value)
+        return value
+
     @field_validator("refresh_cron")
     @classmethod
     def _five_fields(cls, value: str) -> str:
         if not _CRON.fullmatch(value):
             raise ValueError("expected a cron expression of five fields, such as '0 4 * * *'")
         return value
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        sizes = {"validation_size": self.validation_size, "test_size": self.test_size}
+        for name, size in sizes.items():
+            if size >= 1 and (self.split == "hash" or size != round(size)):
+                raise SettingsError(
+                    f"{ENVIRONMENT_PREFIX}{name.upper()}={size:g} cannot be used: expected a share "
+                    "below 1, or a whole number of playlists with RECSYS_SPLIT=temporal"
+                )
+        if sum(size for size in sizes.values() if size < 1) >= 1:
+            raise SettingsError(
+                f"RECSYS_VALIDATION_SIZE={self.validation_size:g} and RECSYS_TEST_SIZE="
+                f"{self.test_size:g} leave nothing to train on; their sum has to be below 1"
+            )
+        return self
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -195,15 +251,9 @@ def quiet_mlflow() -> None:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
-DEFAULT_MEMORY_SHARE = 0.6
-
-
 def duckdb_memory_limit(settings: Settings) -> str:
-    """Return the memory that DuckDB may use: the setting, or 60 % of the machine's."""
-    if settings.memory_limit is not None:
-        return settings.memory_limit
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return f"{int(total * DEFAULT_MEMORY_SHARE / 2**20)}MiB"
+    """Return the memory that DuckDB may use: the whole budget, since nothing trains beside it."""
+    return f"{memory_budget(settings.memory_limit) // 2**20}MiB"
 
 
 def _explain(error: ValidationError) -> str:

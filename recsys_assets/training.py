@@ -16,8 +16,9 @@ from recsys_assets.code_version import code_version
 from recsys_assets.evaluation.protocol import Evaluation, evaluate
 from recsys_assets.evaluation.ranking import evaluate_ranking
 from recsys_assets.grid import CandidateSpec
-from recsys_assets.models.base import Recommender
+from recsys_assets.memory import check_fits
 from recsys_assets.models.registry import build
+from recsys_assets.models.tiers import Tiered
 from recsys_assets.playlists import Catalog, Float64, PlaylistSet
 from recsys_assets.progress import Progress
 from recsys_assets.serving.bundle import Bundle
@@ -49,9 +50,9 @@ def candidate_fingerprint(spec: CandidateSpec, *, version: str, seed: int) -> st
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A fitted model and its measurement on held-out playlists."""
+    """A fitted model with its answer tiers, and its measurement on held-out playlists."""
 
-    model: Recommender
+    model: Tiered
     evaluation: Evaluation
     fit_seconds: float
     evaluate_seconds: float
@@ -65,24 +66,28 @@ def train_and_evaluate(
     *,
     seed: int,
     progress: Progress,
+    memory: int | None = None,
 ) -> Trained:
     """Fit one candidate on `train` and measure it on `held_out`.
+
+    `memory` is the budget in bytes, None for no limit: what would need more is refused beforehand.
 
     Raises
     ------
     DataError
-        If either set is empty, or holds too little for the family.
+        If either set is empty, or holds too little for the family, or the budget is too small.
     """
+    model = build(spec.family, spec.parameters.model_dump())
+    if memory is not None:
+        check_fits(spec.name, model.memory_needed(train, len(catalog)), memory)
     progress(f"{spec.name}: fitting on {len(train):,} playlists, {len(train.items):,} tracks")
     start = time.perf_counter()
-    model = build(spec.family, spec.parameters.model_dump()).fit(
-        train, catalog, seed=seed, progress=progress
-    )
+    tiered = Tiered.fit(model, train, catalog, seed=seed, progress=progress)
     fitted = time.perf_counter()
     progress(f"{spec.name}: fitted in {fitted - start:.1f} s; ranking {len(held_out):,} playlists")
-    evaluation = evaluate(model, held_out, catalog, train, seed=seed, progress=progress)
+    evaluation = evaluate(tiered, held_out, catalog, train, seed=seed, progress=progress)
     finished = time.perf_counter()
-    return Trained(model, evaluation, fitted - start, finished - fitted)
+    return Trained(tiered, evaluation, fitted - start, finished - fitted)
 
 
 def hits_of_bundle(

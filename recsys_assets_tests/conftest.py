@@ -1,7 +1,9 @@
 """Shared fixtures: tiny cleaned playlists, temporary settings, the real data's folder."""
 
+from datetime import datetime
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import settings as hypothesis_settings
 
 from recsys_assets import columns as c
 from recsys_assets.settings import Settings
+from recsys_assets.sources.coded import CodedFiles, code_cleaned
 
 # No deadline: a slow machine is not a wrong result. The same examples on every run of CI.
 hypothesis_settings.register_profile("project", deadline=None, derandomize=True)
@@ -31,8 +34,15 @@ def real_data() -> Path:
     return REAL_DATA
 
 
-def write_cleaned(path: Path, playlists: dict[str, list[tuple[str, str | None]]]) -> Path:
-    """Write a cleaned parquet file from {playlist id: [(track id, artist id), …]}."""
+def write_cleaned(
+    path: Path,
+    playlists: dict[str, list[tuple[str, str | None]]],
+    started_at: dict[str, datetime | None] | None = None,
+) -> Path:
+    """Write a cleaned parquet file and its coded rows.
+
+    From {playlist id: [(track id, artist id), …]}, with times.
+    """
     rows = [
         {
             **dict.fromkeys(c.CLEANED_COLUMNS),
@@ -44,6 +54,7 @@ def write_cleaned(path: Path, playlists: dict[str, list[tuple[str, str | None]]]
             c.ARTIST_NAME: artist,
             c.PLAYLIST_NAME: f"name of {playlist}",
             c.USER_ID: "user",
+            c.STARTED_AT: (started_at or {}).get(playlist),
         }
         for playlist, tracks in playlists.items()
         for position, (track, artist) in enumerate(tracks)
@@ -53,4 +64,6 @@ def write_cleaned(path: Path, playlists: dict[str, list[tuple[str, str | None]]]
         [(name, types.get(type_, pa.string())) for name, type_ in c.CLEANED_COLUMNS.items()]
     )
     pq.write_table(pa.Table.from_pylist(rows, schema), path)
+    with duckdb.connect() as connection:
+        code_cleaned(connection, path, CodedFiles.beside(path))
     return path

@@ -47,7 +47,8 @@ LINEAGE = {
     **{f"candidates/{name}": {*SPLITS, c.TRACK_CATALOG} for name in CANDIDATE_NAMES},
     c.LEADERBOARD: {f"candidates/{name}" for name in CANDIDATE_NAMES},
     c.BEST_MODEL: {c.LEADERBOARD, *SPLITS, c.TEST_PLAYLISTS, c.TRACK_CATALOG},
-    c.TRACK_SIMILARITY: {c.BEST_MODEL},
+    c.CHALLENGE_METRICS: {c.LEADERBOARD, *SPLITS, c.TRACK_CATALOG},
+    c.TRACK_SIMILARITY: {c.BEST_MODEL, c.TRACK_CATALOG},
     c.ARTIST_SIMILARITY: {c.BEST_MODEL, *SPLITS, c.ARTIST_CATALOG},
 }
 TABLES = {key for key in LINEAGE if key in vars(c).values()} - {
@@ -63,6 +64,7 @@ BLOCKING = {
     (c.PLAYLIST_SEQUENCES, "keys_are_unique_and_not_null"),
     (c.PLAYLIST_SEQUENCES, "sequence_lengths"),
     (c.VALIDATION_PLAYLISTS, "splits_are_disjoint_and_complete"),
+    (c.VALIDATION_PLAYLISTS, "splits_are_in_time_order"),
     *((f"candidates/{name}", "vectors_are_finite") for name in CANDIDATE_NAMES),
     (c.LEADERBOARD, "complete_for_this_data_version"),
     (c.LEADERBOARD, "best_beats_popularity"),
@@ -148,9 +150,10 @@ def test_jobs_select_what_they_promise(definitions: dg.Definitions) -> None:
         keys = definitions.resolve_job_def(job).asset_layer.selected_asset_keys
         return {key.to_user_string() for key in keys}
 
-    prepared = {key for key in LINEAGE if key in TABLES} - {c.LEADERBOARD}
+    prepared = {key for key in LINEAGE if key in TABLES} - {c.LEADERBOARD, c.CHALLENGE_METRICS}
     trained = {f"candidates/{name}" for name in CANDIDATE_NAMES} | {c.LEADERBOARD, c.BEST_MODEL}
-    assert selected("refresh") == set(LINEAGE)
+    assert selected("refresh") == set(LINEAGE) - {c.CHALLENGE_METRICS}
+    assert selected("challenge") == {c.CHALLENGE_METRICS}
     assert selected("prepare") == prepared
     assert selected("train_and_select") == trained
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from recsys_assets.errors import GridError
-from recsys_assets.grid import chosen_grid, load_grid
+from recsys_assets.grid import asked_grid, chosen_grid, left_out, load_grid
+from recsys_assets.models import extras
 from recsys_assets.models.registry import FAMILIES, build
 
 
@@ -23,7 +24,7 @@ def entry(fields: str) -> str:
 
 def test_shipped_grid() -> None:
     """Prevents a release whose grid does not load or lacks a family or the tutorial's sets."""
-    full = chosen_grid(None, "full")
+    full = asked_grid(None, "full")
     assert {spec.family for spec in full} == set(FAMILIES)
     assert len({spec.name for spec in full}) == len(full)
     assert chosen_grid(None, "default") == load_grid() == full[: len(load_grid())]
@@ -43,6 +44,39 @@ def test_shipped_grid() -> None:
     assert specs["word2vec_skipgram"].parameters.model_dump()["sg"] == 1
     assert specs["cooccurrence"].parameters.model_dump()["two_hop"] == 0
     assert specs["cooccurrence_two_hop"].parameters.model_dump()["two_hop"] > 0
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_entries_whose_extra_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    """Prevents a failed run, or a silent gap in the leaderboard, where torch is not installed."""
+    monkeypatch.setattr(
+        extras.importlib.util, "find_spec", lambda name: object() if installed else None
+    )
+    full = asked_grid(None, "full")
+    trained = {"matrix_factorisation", "mlp"}
+    found = {spec.family for spec in chosen_grid(None, "full")}
+    assert found == set(FAMILIES) - (set() if installed else trained)
+    names = [spec.name for spec in full if spec.family in trained]
+    how = "pip install 'recsys_assets[torch]', or here: make setup EXTRAS=torch"
+    line = f"left out, as torch is not installed: {', '.join(names)} ({how})"
+    assert left_out(full) == (() if installed else (line,))
+    text = (
+        "candidates:\n  - {name: floor, family: popularity}\n"
+        "  - name: mix\n    family: blend\n    parameters:\n"
+        "      members: [{family: popularity}, {family: mlp}]\n"
+    )
+    mine = chosen_grid(grid(tmp_path, text), "default")
+    assert [spec.name for spec in mine] == (["floor", "mix"] if installed else ["floor"])
+    text = entry("name: net, family: mlp")
+    if installed:
+        assert len(chosen_grid(grid(tmp_path, text), "default")) == 1
+        return
+    with pytest.raises(GridError, match=r"mine\.yaml: no entry can be trained.*net \(pip install"):
+        chosen_grid(grid(tmp_path, text), "default")
+    with pytest.raises(GridError, match="field epochs: found 0"):
+        chosen_grid(grid(tmp_path, entry("name: n, family: mlp, parameters: {epochs: 0}")), "full")
 
 
 def test_mistakes_in_a_list_of_members(tmp_path: Path) -> None:

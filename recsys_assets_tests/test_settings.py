@@ -51,6 +51,9 @@ def test_tracking_server_is_taken_from_mlflows_own_variable() -> None:
         ("RECSYS_PROMOTION_POLICY", "lenient", "'default' or 'strict'"),
         ("RECSYS_REFRESH_CRON", "every day", "five fields"),
         ("RECSYS_TRUNCATED_JSON", "keep", "keep_whole_playlists"),
+        ("RECSYS_SPLIT", "time", "'hash' or 'temporal'"),
+        ("RECSYS_SPLIT_TIME", "date", "'started_at' or 'playlist_id'"),
+        ("RECSYS_TEST_SIZE", "0", "greater than 0"),
     ],
 )
 def test_bad_value_is_named(name: str, value: str, expected: str) -> None:
@@ -61,6 +64,20 @@ def test_bad_value_is_named(name: str, value: str, expected: str) -> None:
     assert repr(value) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"RECSYS_VALIDATION_SIZE": "6000"}, "RECSYS_VALIDATION_SIZE=6000.*RECSYS_SPLIT=temporal"),
+        ({"RECSYS_TEST_SIZE": "6.5", "RECSYS_SPLIT": "temporal"}, "RECSYS_TEST_SIZE=6.5.*whole"),
+        ({"RECSYS_VALIDATION_SIZE": "0.9"}, "below 1"),
+    ],
+)
+def test_sizes_that_cannot_be(given: dict[str, str], expected: str) -> None:
+    """Prevents a number of playlists from being taken for a share, and a split without train."""
+    with pytest.raises(SettingsError, match=expected):
+        Settings.from_environment(given)
+
+
 def test_unknown_variable_is_refused() -> None:
     """Prevents a misspelt setting from doing nothing."""
     with pytest.raises(SettingsError, match=r"RECSYS_SEEED is not a setting.*RECSYS_SEED"):
@@ -69,5 +86,5 @@ def test_unknown_variable_is_refused() -> None:
 
 def test_memory_limit_defaults_to_a_share_of_the_machine() -> None:
     """Prevents DuckDB from taking the memory that training needs."""
-    assert duckdb_memory_limit(Settings(memory_limit="1GB")) == "1GB"
+    assert duckdb_memory_limit(Settings(memory_limit="1GiB")) == "1024MiB"
     assert duckdb_memory_limit(Settings()).endswith("MiB")

@@ -5,6 +5,7 @@ child run. A Dagster partition per hyperparameter set would let `best_model` run
 partitions exists, and could not share a run with unpartitioned assets (both seen on dagster 1.13).
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from recsys_assets.assets.common import (
 from recsys_assets.evaluation.records import CandidateRecord
 from recsys_assets.files import folder_bytes, replaced_folder
 from recsys_assets.grid import CandidateSpec
+from recsys_assets.memory import memory_budget
 from recsys_assets.preparation.catalog import tracks_as_catalog
 from recsys_assets.preparation.queries import markdown_table
 from recsys_assets.preparation.sequences import track_playlists
@@ -98,7 +100,13 @@ def candidate_asset(spec: CandidateSpec) -> dg.AssetsDefinition:
             replaced_folder(candidate_folder(settings, spec.name)) as folder,
         ):
             trained = train_and_evaluate(
-                spec, train, validation, catalog, seed=settings.seed, progress=context.log.info
+                spec,
+                train,
+                validation,
+                catalog,
+                seed=settings.seed,
+                progress=context.log.info,
+                memory=memory_budget(settings.memory_limit),
             )
             trained.model.save(folder / MODEL_FOLDER)
             record = make_record(
@@ -126,6 +134,7 @@ def candidate_asset(spec: CandidateSpec) -> dg.AssetsDefinition:
                     ),
                 ],
                 folder=folder / MODEL_FOLDER,
+                history=trained.model.history(),
             )
         return dg.MaterializeResult(
             metadata={
@@ -172,8 +181,9 @@ def log_candidate(
     *,
     datasets: list[Dataset],
     folder: Path | None,
+    history: Mapping[str, Sequence[float]],
 ) -> None:
-    """Log a record and the model's files to its MLflow run."""
+    """Log a record, what training measured after each epoch, and the model's files to its run."""
     metrics = {
         "fit_seconds": record.fit_seconds,
         "evaluate_seconds": record.evaluate_seconds,
@@ -196,6 +206,7 @@ def log_candidate(
         metrics={key.replace("+", "_plus"): value for key, value in metrics.items()},
         datasets=datasets,
         folder=folder,
+        history=history,
     )
 
 

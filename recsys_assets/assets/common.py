@@ -23,6 +23,7 @@ PREPARATION = "preparation"
 CANDIDATES = "candidates"
 SELECTION = "selection"
 DELIVERY = "delivery"
+REPORTS = "reports"
 
 DUCKDB_WRITER = "duckdb_writer"
 """Pool of everything that writes recsys.duckdb: DuckDB takes one writing process at a time."""

@@ -23,7 +23,7 @@ from recsys_assets.assets.common import (
 )
 from recsys_assets.assets.selection import champion_folder
 from recsys_assets.code_version import code_version
-from recsys_assets.models.base import Recommender
+from recsys_assets.errors import DataError
 from recsys_assets.models.registry import build
 from recsys_assets.playlists import Catalog, Float32, Int32
 from recsys_assets.preparation.catalog import artists_as_catalog
@@ -32,7 +32,7 @@ from recsys_assets.preparation.sequences import artist_playlists
 from recsys_assets.serving.bundle import Bundle
 from recsys_assets.settings import Settings
 from recsys_assets.similarity.files import parquet_path, sorted_by_key, write_similarity
-from recsys_assets.similarity.nearest import nearest_items
+from recsys_assets.similarity.nearest import SimilarItems, nearest_items, plays_of
 
 TRACKS_FILE, ARTISTS_FILE = "tracks.txt", "artists.txt"
 
@@ -57,11 +57,20 @@ _SHARED: dict[str, Any] = {
 }
 
 
-@dg.asset(name=c.TRACK_SIMILARITY, deps=[c.BEST_MODEL], **_SHARED)
+@dg.asset(
+    name=c.TRACK_SIMILARITY,
+    deps=[c.BEST_MODEL],
+    ins={c.TRACK_CATALOG: dg.AssetIn(metadata={"columns": [c.TRACK_ID, c.PLAY_COUNT]})},
+    **_SHARED,
+)
 def track_similarity(
-    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+    context: dg.AssetExecutionContext,
+    track_catalog: pa.Table,
+    settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[None]:
     """The nearest tracks of every track that the champion was trained on.
+
+    RECSYS_SIMILARITY_MIN_PLAYS leaves out the keys, not the neighbours, of fewer plays.
 
     `similarity/tracks.txt` holds one line per track, `key neighbour1 neighbour2 …`, nearest first,
     sorted by key; ids with white space are percent-encoded. The parquet beside it has columns item,
@@ -69,8 +78,23 @@ def track_similarity(
     """
     with user_errors():
         bundle = Bundle.load(champion_folder(settings))
+        keys = bundle.model.popular
+        if settings.similarity_min_plays > 1:
+            keys = keys[
+                plays_of(bundle.catalog, track_catalog)[keys] >= settings.similarity_min_plays
+            ]
+        if len(keys) == 0:
+            raise DataError(
+                f"RECSYS_SIMILARITY_MIN_PLAYS={settings.similarity_min_plays}: expected at least one "
+                "track with so many plays, found none; lower it"
+            )
         return _deliver(
-            context, bundle.model, bundle.catalog, tracks_file(settings), settings.neighbours
+            context,
+            bundle.model,
+            bundle.catalog,
+            tracks_file(settings),
+            settings.neighbours,
+            keys,
         )
 
 
@@ -113,16 +137,17 @@ def artist_similarity(
 
 def _deliver(
     context: dg.AssetExecutionContext,
-    model: Recommender | None,
+    model: SimilarItems | None,
     catalog: Catalog,
     path: Path,
     neighbours: int,
+    keys: Int32 | None = None,
 ) -> dg.MaterializeResult[None]:
-    """Find the neighbours of every item seen in training and write both files."""
+    """Find the neighbours of `keys`, or of every item seen in training, and write both files."""
     watch = Stopwatch()
     blocks: Iterable[tuple[Int32, Int32, Float32]] = ()
     if model is not None:
-        items = sorted_by_key(model.popular, catalog)
+        items = sorted_by_key(model.popular if keys is None else keys, catalog)
         blocks = nearest_items(model, items, neighbours, progress=context.log.info)
     written = write_similarity(path, blocks, catalog)
     return dg.MaterializeResult(

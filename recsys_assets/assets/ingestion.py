@@ -25,10 +25,11 @@ from recsys_assets.assets.tables import TABLES
 from recsys_assets.code_version import code_version
 from recsys_assets.files import replaced_file
 from recsys_assets.preparation.queries import markdown_table, read_head
+from recsys_assets.resources.database import DuckDBReader
 from recsys_assets.settings import Settings
 from recsys_assets.sources.demo import write_demo
 from recsys_assets.sources.ingest import ingest
-from recsys_assets.sources.manifest import scan_raw
+from recsys_assets.sources.manifest import RawManifest, scan_raw
 from recsys_assets.sources.options import IngestOptions
 
 REPORT_FILE = "ingestion.json"
@@ -136,12 +137,16 @@ def raw_playlists(
     ],
 )
 def ingested_playlists(
-    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    database: DuckDBReader,
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Read the raw files once and write what was taken and what was not."""
     watch = Stopwatch()
     with user_errors():
-        manifest = scan_raw(settings.raw_or_demo, progress=context.log.info)
+        # What raw_playlists hashed a moment ago is not read for its hash again.
+        scanned = RawManifest.from_arrow(database.query(f"FROM {c.RAW_PLAYLISTS}"))
+        manifest = scan_raw(settings.raw_or_demo, previous=scanned, progress=context.log.info)
         report = ingest(
             manifest,
             options=ingest_options(settings),

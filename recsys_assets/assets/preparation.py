@@ -10,14 +10,21 @@ from typing import Any
 import dagster as dg
 
 from recsys_assets import columns as c
-from recsys_assets.assets.common import DOMAIN_TAGS, DUCKDB_WRITER, OWNERS, PREPARATION
+from recsys_assets.assets.common import (
+    DOMAIN_TAGS,
+    DUCKDB_WRITER,
+    OWNERS,
+    PREPARATION,
+    user_errors,
+)
 from recsys_assets.assets.ingestion import cleaned_file
 from recsys_assets.assets.tables import TABLES
 from recsys_assets.code_version import code_version
 from recsys_assets.preparation.catalog import artist_catalog_query, track_catalog_query
 from recsys_assets.preparation.queries import TableQuery
 from recsys_assets.preparation.sequences import playlist_sequences_query
-from recsys_assets.preparation.split import split_query
+from recsys_assets.preparation.split import SplitRule, split_query
+from recsys_assets.preparation.temporal import require_order
 from recsys_assets.settings import Settings
 
 
@@ -43,9 +50,7 @@ def artist_catalog(settings: dg.ResourceParam[Settings]) -> TableQuery:
     The index falls with the number of training playlists, ties by id. Rows without an artist are
     not counted; such tracks carry the artist index -1.
     """
-    return artist_catalog_query(
-        cleaned_file(settings), salt=settings.split_salt, sample_percent=settings.sample_percent
-    )
+    return artist_catalog_query(cleaned_file(settings), usable_rule(settings))
 
 
 @dg.asset(**_table_asset(c.TRACK_CATALOG, [c.CLEANED_PLAYLISTS, c.ARTIST_CATALOG]))
@@ -56,21 +61,26 @@ def track_catalog(settings: dg.ResourceParam[Settings]) -> TableQuery:
     falls with the number of *training* playlists, so that ties broken by index tell nothing of
     validation or test.
     """
-    return track_catalog_query(
-        cleaned_file(settings), salt=settings.split_salt, sample_percent=settings.sample_percent
-    )
+    return track_catalog_query(cleaned_file(settings), usable_rule(settings))
 
 
 @dg.asset(**_table_asset(c.PLAYLIST_SEQUENCES, [c.CLEANED_PLAYLISTS, c.TRACK_CATALOG]))
 def playlist_sequences(settings: dg.ResourceParam[Settings]) -> TableQuery:
     """One row per playlist of three or more tracks: its tracks and artists in order, and its side.
 
-    The side (train, validation or test) is a salted hash of the playlist id: an old playlist never
-    changes side when new data arrives. The view `playlist_tracks` shows the same with names.
+    The side (train, validation or test) is a salted hash of the playlist id, so that an old playlist
+    never changes side when new data arrives; with RECSYS_SPLIT=temporal the oldest playlists train and
+    the newest test. The view `playlist_tracks` shows the same with names.
     """
-    return playlist_sequences_query(
-        cleaned_file(settings), salt=settings.split_salt, sample_percent=settings.sample_percent
-    )
+    return playlist_sequences_query(cleaned_file(settings), usable_rule(settings))
+
+
+def usable_rule(settings: Settings) -> SplitRule:
+    """Return the split's rule after a look whether the cleaned playlists can be divided by it."""
+    rule = SplitRule.of(settings)
+    with user_errors():
+        require_order(cleaned_file(settings), rule, source=str(settings.raw_or_demo))
+    return rule
 
 
 def _split_asset(table: str, description: str) -> dg.AssetsDefinition:
@@ -83,15 +93,16 @@ def _split_asset(table: str, description: str) -> dg.AssetsDefinition:
 
 
 train_playlists = _split_asset(
-    c.TRAIN_PLAYLISTS, "About 70 % of the playlists: candidates are trained on these."
+    c.TRAIN_PLAYLISTS,
+    "Candidates are trained on these: about 70 % of the playlists unless set otherwise.",
 )
 validation_playlists = _split_asset(
     c.VALIDATION_PLAYLISTS,
-    "About 20 % of the playlists: candidates are measured on these, and the best one is chosen.",
+    "Candidates are measured on these, and the best one is chosen: about 20 % of the playlists.",
 )
 test_playlists = _split_asset(
     c.TEST_PLAYLISTS,
-    "About 10 % of the playlists: touched once per refresh, by `best_model`, beside the champion.",
+    "Touched once per refresh, by `best_model`, beside the champion: about 10 % of the playlists.",
 )
 
 ASSETS = [

@@ -8,10 +8,11 @@ so that a kill at any moment leaves either the old state or the new one.
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import pyarrow as pa
 
 from recsys_assets import columns as c
@@ -36,15 +37,19 @@ from recsys_assets.assets.common import (
 from recsys_assets.assets.tables import TABLES
 from recsys_assets.code_version import code_version
 from recsys_assets.errors import StorageError
+from recsys_assets.evaluation.comparable import TrainedOn, comparable
 from recsys_assets.evaluation.leaderboard import build_leaderboard, hits, order_candidates
 from recsys_assets.evaluation.metrics import HIT_RATE_100
-from recsys_assets.evaluation.promotion import decide
+from recsys_assets.evaluation.promotion import Decision, decide, decide_uncompared
 from recsys_assets.evaluation.records import CandidateRecord
 from recsys_assets.files import folder_bytes, replaced_folder, write_json
 from recsys_assets.grid import CandidateSpec
-from recsys_assets.playlists import Catalog, Float64, PlaylistSet
+from recsys_assets.memory import memory_budget
+from recsys_assets.playlists import Catalog, Float64, Int64, PlaylistSet
 from recsys_assets.preparation.catalog import tracks_as_catalog
 from recsys_assets.preparation.sequences import track_playlists
+from recsys_assets.preparation.split import SplitRule
+from recsys_assets.preparation.temporal import playlist_times
 from recsys_assets.progress import Progress
 from recsys_assets.reports.tables import candidates_markdown
 from recsys_assets.resources.tracking import CHAMPION, Dataset, MlflowTracking, Outcome
@@ -61,6 +66,7 @@ from recsys_assets.training import (
 
 MARKER_FILE = "registered.json"
 REGISTRATION_FILE = "registration.json"
+TIMED_COLUMNS = [*SEQUENCE_COLUMNS, c.PLAYLIST_ID, c.STARTED_AT]
 
 
 def champion_folder(settings: Settings) -> Path:
@@ -118,6 +124,8 @@ class _Inputs:
     validation: PlaylistSet
     test: PlaylistSet
     catalog: Catalog
+    trained_on: TrainedOn
+    test_times: Int64 | None
 
     @property
     def refit(self) -> PlaylistSet:
@@ -136,9 +144,9 @@ def best_model_asset(grid: Sequence[CandidateSpec]) -> dg.AssetsDefinition:
         kinds={"python", "mlflow"},
         ins={
             c.LEADERBOARD: table_input([c.PLACE, c.CANDIDATE]),
-            c.TRAIN_PLAYLISTS: table_input(SEQUENCE_COLUMNS),
-            c.VALIDATION_PLAYLISTS: table_input(SEQUENCE_COLUMNS),
-            c.TEST_PLAYLISTS: table_input(SEQUENCE_COLUMNS),
+            c.TRAIN_PLAYLISTS: table_input(TIMED_COLUMNS),
+            c.VALIDATION_PLAYLISTS: table_input(TIMED_COLUMNS),
+            c.TEST_PLAYLISTS: table_input(TIMED_COLUMNS),
             c.TRACK_CATALOG: table_input(CATALOG_COLUMNS),
         },
         code_version=combine(model_code_version(), code_version("assets/selection.py")),
@@ -156,17 +164,27 @@ def best_model_asset(grid: Sequence[CandidateSpec]) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         """The best candidate, refitted on train + validation, measured once on test, registered.
 
-        It is compared with the current champion on the same test playlists. The alias `champion`
+        It is compared with the current champion on the same test playlists, those that neither has
+        trained on. The alias `champion`
         moves to the new version unless it is significantly worse (policy `strict`: only if
         significantly better); otherwise the new version gets `challenger`. Unchanged data, code and
         grid register nothing twice. `models/champion` holds the champion's files for delivery.
         """
         watch = Stopwatch()
+        rule = SplitRule.of(settings)
+        times = test_times = None
+        if rule.kind == "temporal":
+            times = np.concatenate(
+                [playlist_times(table, rule) for table in (train_playlists, validation_playlists)]
+            )
+            test_times = playlist_times(test_playlists, rule)
         inputs = _Inputs(
             track_playlists(train_playlists),
             track_playlists(validation_playlists),
             track_playlists(test_playlists),
             tracks_as_catalog(track_catalog),
+            TrainedOn.by(rule, times),
+            test_times,
         )
         first = min(leaderboard.to_pylist(), key=lambda row: row[c.PLACE])
         with user_errors():
@@ -227,7 +245,13 @@ def _train_and_register(
     log = context.log.info
     with mlflow.child_run(context.run.run_id, f"{c.BEST_MODEL} {spec.name}", c.BEST_MODEL) as run:
         trained = train_and_evaluate(
-            spec, inputs.refit, inputs.test, inputs.catalog, seed=settings.seed, progress=log
+            spec,
+            inputs.refit,
+            inputs.test,
+            inputs.catalog,
+            seed=settings.seed,
+            progress=log,
+            memory=memory_budget(settings.memory_limit),
         )
         with tempfile.TemporaryDirectory(dir=_made(settings.scratch)) as scratch:
             folder = Path(scratch) / "bundle"
@@ -240,12 +264,7 @@ def _train_and_register(
                 mlflow_run=run,
                 model_bytes=folder_bytes(folder),
             )
-            decision = decide(
-                hits(record),
-                _champion_hits(settings, mlflow, inputs, log),
-                policy=settings.promotion_policy,
-                seed=settings.seed,
-            )
+            decision = _decide(hits(record), settings, mlflow, inputs, log)
             log(decision.reason)
             log_candidate(
                 mlflow,
@@ -263,22 +282,42 @@ def _train_and_register(
                     ),
                 ],
                 folder=None,
+                history=trained.model.history(),
             )
             return mlflow.register(
-                run, folder, fingerprint=record.fingerprint, candidate=spec.name, decision=decision
+                run,
+                folder,
+                fingerprint=record.fingerprint,
+                candidate=spec.name,
+                decision=decision,
+                trained_on=inputs.trained_on,
             )
 
 
-def _champion_hits(
-    settings: Settings, mlflow: MlflowTracking, inputs: _Inputs, log: Progress
-) -> Float64 | None:
-    """Return the champion's hits on the current test playlists; None if there is no champion."""
+def _decide(
+    new_hits: Float64, settings: Settings, mlflow: MlflowTracking, inputs: _Inputs, log: Progress
+) -> Decision:
+    """Compare with the champion on the test playlists that neither has trained on."""
+    policy = settings.promotion_policy
     if mlflow.champion() is None:
-        return None
+        return decide(new_hits, None, policy=policy, seed=settings.seed)
     champion = keep_champion(settings, mlflow)
-    log(f"measuring the champion, version {champion}, on the same {len(inputs.test):,} playlists")
-    bundle = Bundle.load(champion_folder(settings))
-    return hits_of_bundle(bundle, inputs.test, inputs.catalog, progress=log)
+    count = len(inputs.test)
+    fair = comparable(inputs.trained_on, mlflow.trained_on(champion), count, inputs.test_times)
+    if fair.why_not is not None:
+        return decide_uncompared(fair.why_not, policy=policy)
+    log(f"measuring the champion, version {champion}, on {len(fair.rows):,} of {count:,} playlists")
+    champion_hits = hits_of_bundle(
+        Bundle.load(champion_folder(settings)),
+        inputs.test.take(fair.rows),
+        inputs.catalog,
+        progress=log,
+    )
+    decision = decide(new_hits[fair.rows], champion_hits, policy=policy, seed=settings.seed)
+    if len(fair.rows) == count:
+        return decision
+    of_these = f"on the {len(fair.rows):,} of {count:,} test playlists later than its training"
+    return replace(decision, reason=f"{decision.reason} ({of_these})")
 
 
 def keep_champion(settings: Settings, mlflow: MlflowTracking) -> str:

@@ -23,7 +23,10 @@ DESCRIPTIONS: Mapping[str, str] = {
     c.ALBUM_NAME: "Name of the album, if the source has one.",
     c.USER_ID: "Owner of the playlist, if the source has one.",
     c.PLAYLIST_NAME: "Name of the playlist, if the source has one.",
-    c.STARTED_AT: "When a listening session began (UTC); null for playlists.",
+    c.STARTED_AT: (
+        "Time of the playlist (UTC): when a session began, when a list was last modified; null where "
+        "the source has none."
+    ),
     c.SOURCE_FILE: "Raw file, relative to the raw folder.",
     c.LINE: "Line of the file, from 1; null for JSON and parquet.",
     c.JSON_PATH: "Place in a JSON file, such as $.playlists[3].tracks[17].",
@@ -43,12 +46,15 @@ DESCRIPTIONS: Mapping[str, str] = {
     c.CANDIDATE: "Entry of the grid.",
     c.FAMILY: "Model family.",
     c.METRIC: "Name of the metric.",
-    c.SLICE: "Which playlists: all, or a slice by target popularity or query length.",
+    c.SLICE: "Which playlists: all, or a slice by target popularity, query length or answer tier.",
     c.VALUE: "The metric's value.",
     c.LOW: "Lower end of the 95 % interval; null where a metric has none.",
     c.HIGH: "Upper end of the 95 % interval; null where a metric has none.",
     c.DATA_VERSION: "Hash of the splits and the catalogue that were used.",
     c.PLACE: "Place on the leaderboard, from 1, by hit rate @100.",
+    c.SEEDS: "Tracks that are given, the first of the playlist; the rest is asked for.",
+    c.PLAYLISTS: "Validation playlists that were long enough, at most 1,000.",
+    c.FINGERPRINT: "Hash of what decides the candidate: data, family, parameters, seed, code.",
     c.FORMAT: "Recognised format of the file.",
     c.BYTES: "Size of the file.",
     "path": "Absolute path of the file, or of the archive that holds it.",
@@ -186,6 +192,25 @@ TABLES: Mapping[str, TableSpec] = {
                 (c.TRAIN_PLAYLISTS, c.TRACK_SEQUENCE),
                 (c.VALIDATION_PLAYLISTS, c.TRACK_SEQUENCE),
             ]
+        },
+    ),
+    c.CHALLENGE_METRICS: TableSpec(
+        {
+            c.PLACE: "INTEGER",
+            c.CANDIDATE: "VARCHAR",
+            c.FAMILY: "VARCHAR",
+            c.SEEDS: "INTEGER",
+            c.METRIC: "VARCHAR",
+            c.VALUE: "DOUBLE",
+            c.LOW: "DOUBLE",
+            c.HIGH: "DOUBLE",
+            c.PLAYLISTS: "INTEGER",
+            c.DATA_VERSION: "VARCHAR",
+            c.FINGERPRINT: "VARCHAR",
+        },
+        {
+            **_same([c.PLACE, c.CANDIDATE, c.FAMILY, c.DATA_VERSION], c.LEADERBOARD),
+            c.PLAYLISTS: [(c.VALIDATION_PLAYLISTS, c.TRACK_COUNT)],
         },
     ),
 }

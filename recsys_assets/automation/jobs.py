@@ -11,9 +11,11 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
 
+from recsys_assets import columns as c
 from recsys_assets.assets.common import CANDIDATES, INGESTION, PREPARATION, SELECTION
 
 REFRESH, PREPARE, TRAIN_AND_SELECT = "refresh", "prepare", "train_and_select"
+CHALLENGE = "challenge"
 
 # One process by default; the launchpad may choose `multiprocess` instead.
 _EXECUTION: dict[str, Any] = {"execution": {"config": {"in_process": {}}}}
@@ -22,7 +24,16 @@ _EXECUTION: dict[str, Any] = {"execution": {"config": {"in_process": {}}}}
 def build_jobs() -> list[UnresolvedAssetJobDefinition]:
     """Return the jobs of the code location."""
     return [
-        _job(REFRESH, dg.AssetSelection.all(), "Everything: raw files to similarity files."),
+        _job(
+            REFRESH,
+            dg.AssetSelection.all() - dg.AssetSelection.assets(c.CHALLENGE_METRICS),
+            "Everything: raw files to similarity files.",
+        ),
+        _job(
+            CHALLENGE,
+            dg.AssetSelection.assets(c.CHALLENGE_METRICS),
+            "All candidates of the last refresh by the Million Playlist challenge's rules.",
+        ),
         _job(
             PREPARE,
             dg.AssetSelection.groups(INGESTION, PREPARATION),

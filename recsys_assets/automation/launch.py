@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 from dagster import DagsterEventType, DagsterInstance
 
+from recsys_assets import columns as c
 from recsys_assets.assets.candidates import candidate_folder
+from recsys_assets.assets.challenge import CHALLENGE_SCHEMA
 from recsys_assets.assets.delivery import artists_file, tracks_file
 from recsys_assets.assets.ingestion import cleaned_file, rejected_file, report_file
 from recsys_assets.assets.selection import champion_folder, registration_file
-from recsys_assets.automation.jobs import REFRESH
+from recsys_assets.automation.jobs import CHALLENGE, PREPARE, REFRESH
 from recsys_assets.automation.sensors import last_materialised_version
 from recsys_assets.automation.terminal import TERMINAL
 from recsys_assets.code_version import code_version
@@ -25,10 +28,12 @@ from recsys_assets.errors import UserError
 from recsys_assets.evaluation.leaderboard import order_candidates
 from recsys_assets.evaluation.records import CandidateRecord
 from recsys_assets.files import read_json, replaced_file, write_json
-from recsys_assets.grid import chosen_grid
+from recsys_assets.grid import asked_grid, chosen_grid, left_out
 from recsys_assets.progress import Progress
+from recsys_assets.reports.challenge import challenge_markdown
 from recsys_assets.reports.summary import summarise
 from recsys_assets.reports.tables import leaderboard_markdown
+from recsys_assets.resources.database import open_database
 from recsys_assets.resources.run_lock import wait_until_free
 from recsys_assets.settings import Settings
 from recsys_assets.similarity.files import parquet_path
@@ -37,7 +42,21 @@ from recsys_assets.sources.report import IngestReport
 from recsys_assets.training import combine
 
 STATE_FILE = "last_refresh.json"
+PREPARED_FILE = "last_prepare.json"
 SUMMARY_FILE = "summary.txt"
+PREPARING_CODE = (
+    "sources",
+    "preparation",
+    "assets/ingestion.py",
+    "assets/preparation.py",
+    "columns.py",
+)
+NOT_OF_THE_DATA = {
+    *("candidates", "grid", "seed", "neighbours", "promotion_policy", "refresh_cron"),
+    "similarity_min_plays",
+    *("experiment", "registered_model", "tracking_uri", "memory_limit", "threads"),
+}
+"""Settings that change nothing in the splits."""
 INSTANCE_FILE = Path(__file__).parent.parent / "dagster.yaml"
 
 
@@ -78,41 +97,89 @@ def refresh(settings: Settings, *, force: bool, progress: Progress) -> None:
             progress("up to date: raw files, code, grid and settings are those of the last refresh")
             progress(summary(settings, {}))
             return
-        state.unlink(missing_ok=True)
-        result = (
-            build_defs(settings)
-            .resolve_job_def(REFRESH)
-            .execute_in_process(
-                instance=instance,
-                raise_on_error=False,
-                run_config={"loggers": {TERMINAL: {"config": {}}}},
-            )
-        )
-        if not result.success:
-            raise RefreshError("\n".join(_failures(result)))
-        finished = {**_state(settings), "raw": last_materialised_version(instance)}
-        write_json(state, finished)
+        for line in left_out(asked_grid(settings.candidates, settings.grid)):
+            progress(line)
+        _forget(settings)
+        result = _execute(settings, instance, REFRESH)
+        raw = last_materialised_version(instance)
+        write_json(state, {**_state(settings), "raw": raw})
+        write_json(settings.home / PREPARED_FILE, {**_prepared_state(settings), "raw": raw})
         text = summary(settings, _seconds_per_asset(result))
         with replaced_file(settings.reports / SUMMARY_FILE) as aside:
             aside.write_text(text + "\n")
         progress(text)
 
 
+def prepare(settings: Settings, *, progress: Progress) -> None:
+    """Run the job `prepare` (up to the splits) in this process, unless nothing changed.
+
+    Raises
+    ------
+    RefreshError
+        If an asset or a blocking check failed.
+    """
+    if not (settings.dagster / "dagster.yaml").exists():
+        set_up(settings, progress=progress)
+    wait_until_free(settings.home / "locks", progress=progress)
+    state = settings.home / PREPARED_FILE
+    if state.exists() and read_json(state) == _prepared_state(settings):
+        return
+    with DagsterInstance.from_config(str(settings.dagster)) as instance:
+        _forget(settings)
+        _execute(settings, instance, PREPARE)
+        raw = last_materialised_version(instance)
+        write_json(state, {**_prepared_state(settings), "raw": raw})
+
+
+def _forget(settings: Settings) -> None:
+    """Take the home folder's tables for out of date, before a run begins to change them."""
+    for name in (STATE_FILE, PREPARED_FILE):
+        (settings.home / name).unlink(missing_ok=True)
+
+
+def _execute(settings: Settings, instance: DagsterInstance, job: str) -> dg.ExecuteInProcessResult:
+    result = (
+        build_defs(settings)
+        .resolve_job_def(job)
+        .execute_in_process(
+            instance=instance,
+            raise_on_error=False,
+            run_config={"loggers": {TERMINAL: {"config": {}}}},
+        )
+    )
+    if not result.success:
+        raise RefreshError("\n".join(_failures(result)))
+    return result
+
+
 def _state(settings: Settings) -> dict[str, Any]:
     """Return everything that decides what a refresh makes."""
-    raw = None
-    if settings.raw is not None or settings.raw_or_demo.exists():
-        raw = scan_raw(settings.raw_or_demo).data_version
     grid = [
         (spec.name, spec.family, spec.parameters.model_dump(mode="json"))
         for spec in chosen_grid(settings.candidates, settings.grid)
     ]
     return {
-        "raw": raw,
+        "raw": _raw_version(settings),
         "code": code_version("."),
         "grid": combine(grid),
         "settings": combine(settings.model_dump(mode="json")),
     }
+
+
+def _prepared_state(settings: Settings) -> dict[str, Any]:
+    """Return everything that decides what the splits hold."""
+    values = settings.model_dump(mode="json")
+    return {
+        "raw": _raw_version(settings),
+        "code": code_version(*PREPARING_CODE),
+        "settings": combine({k: v for k, v in values.items() if k not in NOT_OF_THE_DATA}),
+    }
+
+
+def _raw_version(settings: Settings) -> str | None:
+    if settings.raw is None and not settings.raw_or_demo.exists():
+        return None
+    return scan_raw(settings.raw_or_demo).data_version
 
 
 def summary(settings: Settings, seconds_per_asset: dict[str, float]) -> str:
@@ -138,14 +205,45 @@ def summary(settings: Settings, seconds_per_asset: dict[str, float]) -> str:
             ),
         ],
         seconds_per_asset=seconds_per_asset,
+        left_out=left_out(asked_grid(settings.candidates, settings.grid)),
     )
 
 
 def leaderboard(settings: Settings) -> str:
-    """Return the last refresh's leaderboard in detail, as Markdown."""
+    """Return the last refresh's leaderboard in detail, and by the challenge's rules, as Markdown.
+
+    The job `challenge` is run first unless its table is of these very candidates.
+
+    Raises
+    ------
+    RefreshError
+        If the job failed.
+    """
     grid = chosen_grid(settings.candidates, settings.grid)
     records = [CandidateRecord.load(candidate_folder(settings, spec.name)) for spec in grid]
-    return leaderboard_markdown(order_candidates(records), seed=settings.seed)
+    table = _challenge_metrics(settings)
+    made = {row[c.CANDIDATE]: row[c.FINGERPRINT] for row in table.to_pylist()}
+    if made != {record.candidate: record.fingerprint for record in records}:
+        with DagsterInstance.from_config(str(settings.dagster)) as instance:
+            _execute(settings, instance, CHALLENGE)
+        table = _challenge_metrics(settings)
+    return "\n\n".join(
+        [
+            leaderboard_markdown(order_candidates(records), seed=settings.seed),
+            "By the Million Playlist challenge's rules, with so many seed tracks:",
+            challenge_markdown(table),
+        ]
+    )
+
+
+def _challenge_metrics(settings: Settings) -> pa.Table:
+    """Return the table `challenge_metrics`, empty where it was never made."""
+    with open_database(str(settings.database), read_only=True) as connection:
+        if connection.execute(
+            "SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [c.CHALLENGE_METRICS]
+        ).fetchall():
+            return connection.execute(f"FROM {c.CHALLENGE_METRICS}").to_arrow_table()
+    return CHALLENGE_SCHEMA.empty_table()
 
 
 def _seconds_per_asset(result: dg.ExecuteInProcessResult) -> dict[str, float]:

@@ -6,13 +6,9 @@ Each is one query against the stored tables; the numbers that it judges are its 
 import dagster as dg
 
 from recsys_assets import columns as c
-from recsys_assets.preparation.split import (
-    MIN_TRACKS,
-    TEST_PERCENT,
-    TRAIN_PERCENT,
-    VALIDATION_PERCENT,
-)
+from recsys_assets.preparation.split import MIN_TRACKS, SplitRule
 from recsys_assets.resources.database import DuckDBReader
+from recsys_assets.settings import Settings
 
 KEYS = {
     c.ARTIST_CATALOG: (c.ARTIST_INDEX, c.ARTIST_ID),
@@ -96,20 +92,66 @@ def splits_are_disjoint_and_complete(database: DuckDBReader) -> dg.AssetCheckRes
 @dg.asset_check(
     asset=c.VALIDATION_PLAYLISTS,
     additional_deps=[c.TRAIN_PLAYLISTS, c.TEST_PLAYLISTS],
+    name="splits_are_in_time_order",
+    blocking=True,
+)
+def splits_are_in_time_order(
+    database: DuckDBReader, settings: dg.ResourceParam[Settings]
+) -> dg.AssetCheckResult:
+    """With a temporal split no playlist is older than one of the side before; else nothing to check."""
+    rule = SplitRule.of(settings)
+    if rule.kind == "hash":
+        return dg.AssetCheckResult(passed=True, description="The split is by hash.")
+    (first, last), (first_held_out, last_held_out), (first_test, _) = (
+        database.query(
+            f"SELECT min({rule.order_key}) AS low, max({rule.order_key}) AS high FROM {table}"
+        )
+        .to_pylist()[0]
+        .values()
+        for table in (c.TRAIN_PLAYLISTS, c.VALIDATION_PLAYLISTS, c.TEST_PLAYLISTS)
+    )
+    bounds = {
+        "train_first": first,
+        "train_last": last,
+        "validation_first": first_held_out,
+        "validation_last": last_held_out,
+        "test_first": first_test,
+    }
+    known = [bound for bound in bounds.values() if bound is not None]
+    return dg.AssetCheckResult(
+        passed=len(known) == len(bounds) and known == sorted(known),
+        metadata={name: str(bound) for name, bound in bounds.items()},
+    )
+
+
+@dg.asset_check(
+    asset=c.VALIDATION_PLAYLISTS,
+    additional_deps=[c.TRAIN_PLAYLISTS, c.TEST_PLAYLISTS],
     name="split_shares",
 )
-def split_shares(database: DuckDBReader) -> dg.AssetCheckResult:
-    """The shares are near 70 / 20 / 10 %: within five standard deviations of a fair draw."""
-    aims = {
-        c.TRAIN_PLAYLISTS: TRAIN_PERCENT / 100,
-        c.VALIDATION_PLAYLISTS: VALIDATION_PERCENT / 100,
-        c.TEST_PLAYLISTS: TEST_PERCENT / 100,
+def split_shares(
+    database: DuckDBReader, settings: dg.ResourceParam[Settings]
+) -> dg.AssetCheckResult:
+    """The sides have the sizes that are set (70 / 20 / 10 % by default).
+
+    A hash split: within five standard deviations of a fair draw. A temporal split: to one playlist.
+    """
+    sizes = {
+        c.VALIDATION_PLAYLISTS: settings.validation_size,
+        c.TEST_PLAYLISTS: settings.test_size,
     }
-    counts = {table: database.scalar(f"SELECT count(*) FROM {table}") for table in aims}
+    tables = (c.TRAIN_PLAYLISTS, *sizes)
+    counts = {table: database.scalar(f"SELECT count(*) FROM {table}") for table in tables}
     total = sum(counts.values())
+    aims = {name: size if size >= 1 else size * total for name, size in sizes.items()}
+    aims[c.TRAIN_PLAYLISTS] = total - sum(aims.values())
+
+    def allowed(aim: float) -> float:
+        drawn = STANDARD_DEVIATIONS * (aim * (1 - aim / total)) ** 0.5
+        return drawn if settings.split == "hash" else 1.0
+
     passed = total > 0 and all(
-        abs(counts[table] - aim * total) <= STANDARD_DEVIATIONS * (total * aim * (1 - aim)) ** 0.5
-        for table, aim in aims.items()
+        abs(counts[table] - aim) <= allowed(aim) for table, aim in aims.items()
     )
     return dg.AssetCheckResult(
         passed=passed,
@@ -122,5 +164,6 @@ CHECKS = [
     *(_keys_check(table, keys) for table, keys in KEYS.items()),
     sequence_lengths,
     splits_are_disjoint_and_complete,
+    splits_are_in_time_order,
     split_shares,
 ]

@@ -2,13 +2,19 @@
 
 Pure array functions. Values are kept per playlist so that intervals and paired differences can be
 computed; resampling is in `intervals.py`, figures of all lists together are in `concentration.py`,
-running a model in `ranking.py`.
+novelty and diversity in `beyond_accuracy.py`, running a model in `ranking.py`.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
 
+from recsys_assets.evaluation.beyond_accuracy import (
+    SHOWN,
+    intra_list_diversity,
+    novelty,
+    own_artist_share,
+)
 from recsys_assets.playlists import MISSING, Bool, Catalog, Float64, Int32, Int64, PlaylistSet
 
 CUTOFFS = (1, 10, 20, 100)
@@ -17,12 +23,16 @@ MRR_20 = "mrr_20"
 NDCG_20 = "ndcg_20"
 ARTIST_HIT_RATE_100 = "artist_hit_rate_100"
 POPULARITY_RANK = "mean_popularity_rank"
+NOVELTY_20 = f"novelty_{SHOWN}"
+DIVERSITY_20 = f"intra_list_diversity_{SHOWN}"
+OWN_ARTIST_SHARE_20 = f"own_artist_share_{SHOWN}"
 COLD_TARGET_SHARE = "cold_target_share"
 COLD_QUERY_SHARE = "cold_query_share"
 COVERAGE_100 = "coverage_100"
 GINI_100 = "gini_100"
 TUTORIAL_HIT_RATE_100 = "tutorial_hit_rate_100"
 QUERIES_PER_SECOND = "queries_per_second"
+PLAYLISTS = "playlists"
 RANKED_ITEMS = 100
 
 DESCRIPTIONS: Mapping[str, str] = {
@@ -34,12 +44,16 @@ DESCRIPTIONS: Mapping[str, str] = {
     NDCG_20: "mean of 1 / log2(1 + place of the target), 0 below place 20",
     ARTIST_HIT_RATE_100: "share of playlists with a track by the target's artist among the first 100",
     POPULARITY_RANK: "mean place, by popularity in training, of what is recommended",
+    NOVELTY_20: "mean -log2 of the share of all plays, of the first 20: the rarer, the higher",
+    DIVERSITY_20: "share of pairs of the first 20 that are by different artists",
+    OWN_ARTIST_SHARE_20: "share of the first 20 that are by artists of the query",
     COLD_TARGET_SHARE: "share of playlists whose target training never saw (each a miss)",
     COLD_QUERY_SHARE: "share of playlists of whose query training saw no track",
     COVERAGE_100: "share of the training catalogue that is recommended to anybody",
     GINI_100: "inequality of how often items are recommended: 0 all alike, 1 one item only",
     TUTORIAL_HIT_RATE_100: "hit rate @100 by the tutorial's rules: last track only, random if cold",
     QUERIES_PER_SECOND: "playlists that the model continues in a second",
+    PLAYLISTS: "playlists that were measured",
 }
 """Every metric of the leaderboard with a line for people."""
 
@@ -96,8 +110,8 @@ def per_playlist(
     """Return the value of every mean-type metric for every playlist.
 
     A target that repeats a track of its query counts as a miss, since those are not recommended. A
-    target without an artist counts as a miss of the artist hit rate, which is left out when no item
-    of the catalogue has an artist.
+    target without an artist counts as a miss of the artist hit rate. Metrics of artists are left out
+    when no item of the catalogue has one.
 
     Parameters
     ----------
@@ -117,7 +131,10 @@ def per_playlist(
     values = of_ranks(ranks)
     if (catalog.artist_index != MISSING).any():
         values[ARTIST_HIT_RATE_100] = _artist_hits(items, targets, catalog.artist_index)
+        values[DIVERSITY_20] = intra_list_diversity(items, catalog.artist_index)
+        values[OWN_ARTIST_SHARE_20] = own_artist_share(items, queries, catalog.artist_index)
     values[POPULARITY_RANK] = _mean_places(items, popularity_places(training_counts))
+    values[NOVELTY_20] = novelty(items, training_counts)
     seen = training_counts > 0
     values[COLD_TARGET_SHARE] = (~seen_at(seen, targets)).astype(np.float64)
     known = np.concatenate([[0], np.cumsum(seen_at(seen, queries.items))])

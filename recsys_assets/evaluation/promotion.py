@@ -1,7 +1,7 @@
 """Does a new version become champion? A paired comparison on the same test playlists.
 
-The split is stable under new data, so neither version has trained on those playlists. Pure functions;
-the registry's aliases are moved by `resources/tracking.py`.
+Which playlists those are, so that neither version has trained on them, is decided in `comparable.py`.
+Pure functions; the registry's aliases are moved by `resources/tracking.py`.
 """
 
 from dataclasses import dataclass
@@ -60,3 +60,22 @@ def decide(
         promote, need = high >= 0, "the default policy refuses only what is significantly worse"
     verdict = "promoted" if promote else "not promoted"
     return Decision(promote, f"{verdict}: {figures}; {need}", difference, low, high)
+
+
+def decide_uncompared(why_not: str, *, policy: Policy) -> Decision:
+    """Decide where there is a champion that the new version cannot be compared with.
+
+    Parameters
+    ----------
+    why_not
+        A sentence of `comparable.Comparable`.
+    """
+    if policy == "strict":
+        return Decision(
+            False, f"not promoted: {why_not}; policy strict asks for significantly better"
+        )
+    return Decision(
+        True,
+        f"promoted without a comparison: {why_not}; the default policy refuses only what is "
+        "significantly worse",
+    )

@@ -15,6 +15,7 @@ from recsys_assets.evaluation.metrics import (
     COVERAGE_100,
     GINI_100,
     HIT_RATE_100,
+    PLAYLISTS,
     QUERIES_PER_SECOND,
     TUTORIAL_HIT_RATE_100,
     per_playlist,
@@ -64,7 +65,8 @@ def evaluate(
     Returns
     -------
     Evaluation
-        Every metric of `metrics.DESCRIPTIONS` over all playlists, and hit rate @100 on every slice.
+        Every metric of `metrics.DESCRIPTIONS` over all playlists; hit rate @100 and the number of
+        playlists on every slice.
 
     Raises
     ------
@@ -102,9 +104,12 @@ def evaluate(
         Measurement(COVERAGE_100, ALL_PLAYLISTS, *coverage),
         Measurement(GINI_100, ALL_PLAYLISTS, *gini),
         Measurement(QUERIES_PER_SECOND, ALL_PLAYLISTS, speed, None, None),
+        Measurement(PLAYLISTS, ALL_PLAYLISTS, float(len(playlists)), None, None),
     ]
-    measurements += [
-        Measurement(HIT_RATE_100, name, *mean_interval(values[HIT_RATE_100][mask], seed=seed))
-        for name, mask in slices(queries, targets, training_counts)
-    ]
+    for name, mask in slices(queries, targets, training_counts, ranked.tiers):
+        measured = values[HIT_RATE_100][mask]
+        measurements += [
+            Measurement(HIT_RATE_100, name, *mean_interval(measured, seed=seed)),
+            Measurement(PLAYLISTS, name, float(len(measured)), None, None),
+        ]
     return Evaluation(tuple(measurements), ranked.target_ranks)

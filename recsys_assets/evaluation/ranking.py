@@ -6,12 +6,12 @@ On sampled metrics for item recommendation, KDD 2020). What is made of the answe
 
 import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from recsys_assets.evaluation.metrics import RANKED_ITEMS, target_ranks
-from recsys_assets.playlists import Bool, Float32, Float64, Int32, PlaylistSet
+from recsys_assets.playlists import Bool, Float32, Float64, Int8, Int32, PlaylistSet
 from recsys_assets.progress import Progress, Ticker, silent
 
 BLOCK = 2048
@@ -27,6 +27,14 @@ class Ranker(Protocol):
         """Return bool[catalogue]: the items that the model learned something of."""
 
 
+@runtime_checkable
+class TieredRanker(Ranker, Protocol):
+    """A model that also tells what each answer is made of (`models/tiers.py`)."""
+
+    def answer(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32, Int8]:
+        """Return items and scores, and the tier of each query's answer, int8[n]."""
+
+
 @dataclass(frozen=True, eq=False)
 class Ranked:
     """A model's answers to all queries.
@@ -39,11 +47,14 @@ class Ranked:
         int32[n]: the target's place from 1, or 0.
     seconds
         Time that the model took.
+    tiers
+        int8[n]: the tier of each answer; None of a model that does not tell.
     """
 
     items: Int32
     target_ranks: Int32
     seconds: float
+    tiers: Int8 | None
 
     @property
     def hits(self) -> Float64:
@@ -84,14 +95,18 @@ def evaluate_ranking(
         raise ValueError(f"{len(queries)} queries but {len(targets)} targets")
     items = np.empty((len(queries), k), np.int32)
     ranks = np.empty(len(queries), np.int32)
+    tiers = np.empty(len(queries), np.int8) if isinstance(model, TieredRanker) else None
     ticker = Ticker(progress, "queries ranked", len(queries))
     seconds = 0.0
     for first in range(0, len(queries), block):
         last = min(first + block, len(queries))
         asked = queries.slice(first, last)
         start = time.perf_counter()
-        items[first:last], _ = model.recommend(asked, k)
+        if isinstance(model, TieredRanker) and tiers is not None:
+            items[first:last], _, tiers[first:last] = model.answer(asked, k)
+        else:
+            items[first:last], _ = model.recommend(asked, k)
         seconds += time.perf_counter() - start
         ranks[first:last] = target_ranks(items[first:last], targets[first:last])
         ticker.done(last)
-    return Ranked(items, ranks, seconds)
+    return Ranked(items, ranks, seconds, tiers)

@@ -7,7 +7,6 @@ comparison with the tutorial's own figures: everything else uses `protocol.py`'s
 
 import numpy as np
 
-from recsys_assets.errors import DataError
 from recsys_assets.evaluation.metrics import seen_at
 from recsys_assets.evaluation.ranking import Ranker, evaluate_ranking
 from recsys_assets.playlists import MISSING, Float64, Int32, PlaylistSet
@@ -33,12 +32,8 @@ def tutorial_hits(
 
     Returns
     -------
-    float64[n] of 0 and 1
-
-    Raises
-    ------
-    DataError
-        If a bet is needed and the model knows no track at all.
+    float64[n] of 0 and 1; a bet of a model that knows no track at all is lost (a family of artists
+    on data without artists).
     """
     last = np.full(len(queries), MISSING, np.int32)
     has_items = queries.lengths > 0
@@ -46,12 +41,8 @@ def tutorial_hits(
     known = model.known_items()
     cold = ~seen_at(known, last)
     bets = np.flatnonzero(known).astype(np.int32)
-    if cold.any() and len(bets) == 0:
-        raise DataError(
-            f"{int(cold.sum())} of {len(queries)} playlists end in a track that the model does not "
-            "know, and it knows none to bet on instead; lower min_count, or give more data"
-        )
-    if cold.any():
+    if cold.any() and len(bets):
         last[cold] = np.random.default_rng(seed).choice(bets, size=int(cold.sum()))
     singles = PlaylistSet(np.arange(len(queries) + 1, dtype=np.int64), last)
-    return evaluate_ranking(model, singles, targets, progress=progress).hits
+    hits = evaluate_ranking(model, singles, targets, progress=progress).hits
+    return hits if len(bets) else np.where(cold, 0.0, hits)

@@ -51,6 +51,11 @@ class AlsParameters(Hyperparameters):
     min_playlists: int = Field(
         default=2, ge=1, description="Items in fewer training playlists get no vector."
     )
+    max_items: int = Field(
+        default=300_000,
+        ge=1,
+        description="Only so many of the most frequent items get a vector, of 4 bytes a factor.",
+    )
     recency_exponent: float = Field(
         default=0.9,
         ge=0,
@@ -75,6 +80,7 @@ class Als(FactorRecommender):
     def _fit(self, train: PlaylistSet, catalog: Catalog, *, seed: int, progress: Progress) -> None:
         p = self.parameters
         words = Vocabulary.of(train, self.size, p.min_playlists, self.family)
+        words = words.most_frequent(p.max_items)
         with one_blas_thread():
             if p.feedback == "implicit":
                 vectors = _implicit_factors(words, p, seed=seed, progress=progress)
@@ -86,6 +92,12 @@ class Als(FactorRecommender):
             # Stored: every process that loads the model folds in with the same bits.
             self._gram = wide.T @ wide if p.feedback == "implicit" else np.zeros((p.factors,) * 2)
         self._set(words.items, vectors)
+
+    def _own_bytes(self, train: PlaylistSet, items: int) -> int:
+        frequent = np.count_nonzero(np.bincount(train.items) >= self.parameters.min_playlists)
+        vectors = min(int(frequent), self.parameters.max_items)
+        # float32 vectors of both sides, those of the items in float64 once.
+        return self.parameters.factors * (12 * vectors + 4 * len(train)) + 64 * len(train.items)
 
     def _query_vectors(self, known: KnownItems) -> Float32:
         p = self.parameters

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from recsys_assets.models.base import Hyperparameters
+from recsys_assets.models.base import ARTIST, Hyperparameters
 from recsys_assets.models.session_knn import SessionKnn, SessionKnnParameters
 from recsys_assets.playlists import MISSING, Catalog, Int32, PlaylistSet
 from recsys_assets.progress import Progress
@@ -49,6 +49,7 @@ class ArtistKnn(SessionKnn):
     """
 
     family: ClassVar[str] = "artist_knn"
+    signal: ClassVar[int] = ARTIST
     parameters_type: ClassVar[type[Hyperparameters]] = ArtistKnnParameters
     parameters: ArtistKnnParameters
 

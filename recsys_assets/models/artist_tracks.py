@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from recsys_assets.models.base import Hyperparameters, Recommender
+from recsys_assets.models.base import ARTIST, Hyperparameters, Recommender
 from recsys_assets.models.neighbour_kernels import rank_by_keys
 from recsys_assets.models.parallel import map_blocks, row_blocks
 from recsys_assets.models.topk import check_queries, readonly
@@ -46,6 +46,7 @@ class ArtistTracks(Recommender):
     """
 
     family: ClassVar[str] = "artist_tracks"
+    signal: ClassVar[int] = ARTIST
     parameters_type: ClassVar[type[Hyperparameters]] = ArtistTracksParameters
     parameters: ArtistTracksParameters
 

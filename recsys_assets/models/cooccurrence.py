@@ -1,8 +1,9 @@
 """Co-occurrence: what stands near an item in playlists, sooner counted more, later ones most.
 
 Sequential rules (Ludewig & Jannach, Evaluation of session-based recommendation algorithms, UMUAI
-2018) with a window on both sides, popularity discounts and an optional second hop. Counting and
-ranking run in `kernels.py`; here stand hyperparameters, the inverted index and threads.
+2018) with a window on both sides, popularity discounts and an optional second hop. Counting runs
+in `neighbour_kernels.py`, ranking in `kernels.py`; here stand hyperparameters, the inverted index and
+threads.
 """
 
 import itertools
@@ -13,8 +14,10 @@ import numpy as np
 from pydantic import Field
 
 from recsys_assets.models.base import Hyperparameters, Recommender
-from recsys_assets.models.kernels import cooccurrence_rows, rank_by_rows
+from recsys_assets.models.kernels import rank_by_rows
+from recsys_assets.models.neighbour_kernels import cooccurrence_rows
 from recsys_assets.models.parallel import map_blocks, row_blocks, thread_count
+from recsys_assets.models.rows import row_limits
 from recsys_assets.models.topk import check_queries, readonly
 from recsys_assets.playlists import Catalog, Float32, Float64, Int32, Int64, PlaylistSet
 from recsys_assets.progress import Progress, Ticker
@@ -61,6 +64,12 @@ class CooccurrenceParameters(Hyperparameters):
     )
     max_neighbours: int = Field(
         default=400, ge=1, le=10_000, description="Neighbours kept for each item, best first."
+    )
+    memory_mb: int = Field(
+        default=512,
+        ge=1,
+        le=1_000_000,
+        description="MiB of all neighbours, 8 bytes each; where short, rarely played items keep fewer.",
     )
     query_items: int = Field(
         default=20, ge=1, le=10_000, description="Latest known items of a query that are used."
@@ -112,8 +121,8 @@ class Cooccurrence(Recommender):
         row_scale, column_scale = counts**-p.query_discount, counts**-p.popularity_discount
         pairs = plays * np.minimum(2 * p.window, int(train.lengths.max()) - 1)
         blocks = _blocks_of_pairs(pairs)
-        lengths = np.zeros(self.size, np.int64)
-        rows_at_most = np.concatenate([[0], np.cumsum(np.minimum(pairs, p.max_neighbours))])
+        lengths = row_limits(plays, pairs, p.max_neighbours, p.memory_mb, self.family)
+        rows_at_most = np.concatenate([[0], np.cumsum(lengths)])
         room = max(int(rows_at_most[high] - rows_at_most[low]) for low, high in blocks)
         scratch = threading.local()  # kept by a thread from block to block
         ticker = Ticker(progress, "items", self.size)
@@ -123,12 +132,13 @@ class Cooccurrence(Recommender):
             if not hasattr(scratch, "sums"):
                 scratch.sums = np.zeros(self.size)
                 scratch.touched = np.empty(self.size, np.int32)
+                scratch.values = np.empty(self.size, np.float32)
                 scratch.row_items = np.empty(room, np.int32)
                 scratch.row_weights = np.empty(room, np.float32)
             written = cooccurrence_rows(
                 low, high, readonly(train.offsets), readonly(train.items), owners,
                 occurrence_offsets, occurrences, forward, backward, playlist_scale, row_scale,
-                column_scale, p.max_neighbours, scratch.sums, scratch.touched, lengths,
+                column_scale, scratch.sums, scratch.touched, scratch.values, lengths,
                 scratch.row_items, scratch.row_weights,
             )  # fmt: skip
             ticker.done(high)
@@ -138,6 +148,12 @@ class Cooccurrence(Recommender):
         self._row_offsets: Int64 = np.concatenate([[0], np.cumsum(lengths)])
         self._row_items: Int32 = np.concatenate([items for items, _ in rows])
         self._row_weights: Float32 = np.concatenate([weights for _, weights in rows])
+
+    def _own_bytes(self, train: PlaylistSet, items: int) -> int:
+        plays = len(train.items)
+        # The rows twice while blocks of them are joined, and scratch of 24 bytes an item a thread.
+        rows = min(self.parameters.memory_mb * 2**20, 16 * self.parameters.window * plays)
+        return 2 * rows + 24 * items * thread_count() + 16 * plays
 
     def _rank(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
         check_queries(queries, self.size)

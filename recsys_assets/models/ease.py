@@ -84,6 +84,10 @@ class Ease(Recommender):
         self._row_items: Int32 = np.concatenate(columns)
         self._row_weights: Float32 = np.concatenate(values)
 
+    def _own_bytes(self, train: PlaylistSet, items: int) -> int:
+        plays = len(train.items)
+        return min(self.parameters.memory_mb * 2**20, 8 * items * items) + 40 * plays
+
     def _rank(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
         check_queries(queries, self.size)
         p = self.parameters

@@ -55,11 +55,47 @@ class Vocabulary:
                 f"playlists, found none (the most frequent is in {counts.max()}); lower "
                 "min_playlists in the candidates file or train on more playlists"
             )
-        row_of_item = np.cumsum(kept, dtype=np.int32) - np.int32(1)
+        return cls._where(kept, np.arange(size, dtype=np.int32), counts, sets)
+
+    def most_frequent(self, count: int) -> "Vocabulary":
+        """Return the `count` items that most playlists hold, ties by the smaller index."""
+        if count >= len(self.items):
+            return self
+        kept = np.zeros(len(self.items), bool)
+        kept[np.argsort(-self.playlists, kind="stable")[:count]] = True
+        return self._where(kept, self.items, self.playlists, self.sets)
+
+    def within_pairs(self, most: int) -> "Vocabulary":
+        """Return the most frequent items of which the playlists hold at most `most` ordered pairs.
+
+        An item counts as a pair with itself; a pair counts in every playlist that holds it, so that
+        there are at most so many distinct ones.
+        """
+        rank = np.empty(len(self.items), np.int32)
+        rank[np.argsort(-self.playlists, kind="stable")] = np.arange(len(self.items))
+        ranks = rank[self.sets.items]
+        owners = np.repeat(np.arange(len(self.sets)), self.sets.lengths)
+
+        def pairs(count: int) -> int:
+            lengths = np.bincount(owners[ranks < count], minlength=len(self.sets))
+            return int((lengths * lengths).sum())
+
+        low, high = 0, len(self.items)
+        if pairs(high) <= most:
+            return self
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if pairs(middle) <= most else (low, middle)
+        return self.most_frequent(max(low, 1))
+
+    @classmethod
+    def _where(cls, kept: Bool, items: Int32, playlists: Int64, sets: PlaylistSet) -> "Vocabulary":
+        """Return the rows that `kept` marks, of sets in terms of all rows."""
+        new_row = np.cumsum(kept, dtype=np.int32) - np.int32(1)
         keep = kept[sets.items]
         offsets = np.concatenate([[0], np.cumsum(keep)])[sets.offsets]
-        items = np.flatnonzero(kept).astype(np.int32)
-        return cls(items, counts[items], PlaylistSet(offsets, row_of_item[sets.items[keep]]))
+        rows = np.flatnonzero(kept)
+        return cls(items[rows], playlists[rows], PlaylistSet(offsets, new_row[sets.items[keep]]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,5 @@
 # ruff: noqa: PLR0912  (numba takes flat, positional arguments and inlines no closures)
-"""All code that numba compiles: heaps under the total order, ranking, co-occurrence.
+"""Heaps under the total order, and ranking by dense vectors or by sparse rows, compiled by numba.
 
 One file on purpose: numba's cache notices a change of the file that a kernel stands in, never of a
 helper that it calls in another one. The total order everywhere is score descending, then item index
@@ -17,6 +17,9 @@ import numpy as np
 from recsys_assets.playlists import MISSING, Float32, Float64, Int32, Int64
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+CHUNK = 64
+"""Scores compared at once with the worst kept one."""
 
 
 def kernel(function: Function) -> Function:
@@ -155,17 +158,20 @@ def push_tile(
                 scores[beyond // stride] = -np.inf
         size = sizes[row]
         threshold = heap_scores[row, 0] if size == capacity else np.float32(-np.inf)
-        for column in range(width):
-            if scores[column] > threshold:
-                size = _push(
-                    heap_scores[row],
-                    heap_items[row],
-                    size,
-                    scores[column],
-                    first_item + column * stride,
-                )
-                if size == capacity:
-                    threshold = heap_scores[row, 0]
+        for start in range(0, width, CHUNK):
+            chunk = scores[start : start + CHUNK]
+            # A 32-bit count, unlike a maximum or an early exit, becomes vector instructions.
+            better = np.int32(0)
+            for at in range(len(chunk)):
+                better += np.int32(1) if chunk[at] > threshold else np.int32(0)
+            if better == 0:
+                continue
+            for at in range(len(chunk)):
+                if chunk[at] > threshold:
+                    item = first_item + (start + at) * stride
+                    size = _push(heap_scores[row], heap_items[row], size, chunk[at], item)
+                    if size == capacity:
+                        threshold = heap_scores[row, 0]
         sizes[row] = size
 
 
@@ -181,119 +187,96 @@ def _dot(left: Float32, right: Float32) -> np.float32:
 def refine_rows(
     queries: Float32,
     vectors: Float32,
-    exclude_offsets: Int64,
-    excluded: Int32,
     heap_scores: Float32,
     heap_items: Int32,
     sizes: Int64,
     bounds: Float32,
     out_items: Int32,
     out_scores: Float32,
+    found: Int64,
+    limits: Float32,
     low: int,
     high: int,
 ) -> None:
-    """Turn heaps of approximate scores into exact rankings, for rows `low` to `high`.
+    """Turn heaps of approximate scores into heaps of exact ones, for rows `low` to `high`.
 
     `bounds[row]` is the largest error of an approximate score. Where the kept candidates cannot be
-    proven to hold the true best `k`, all items of that row are scored.
+    proven to hold the true best `k`, `limits[row]` says from which approximate score on all items
+    have to be looked at again, for `rescan_tile`; elsewhere it is infinite.
     """
     k = out_items.shape[1]
     capacity = heap_scores.shape[1]
     for row in range(low, high):
         size = sizes[row]
-        worst_kept = heap_scores[row, 0]
-        found = 0
+        count = 0
         for at in range(size):
             item = heap_items[row, at]
             score = _dot(queries[row], vectors[item])
-            found = _push(out_scores[row], out_items[row], found, score, item)
-        if (
-            size == capacity
-            and capacity < len(vectors)
-            and not (found == k and out_scores[row, 0] > worst_kept + bounds[row])
-        ):
-            found = 0
-            for item in range(len(vectors)):
+            count = _push(out_scores[row], out_items[row], count, score, item)
+        found[row] = count
+        limits[row] = np.inf
+        if size == capacity and capacity < len(vectors):
+            limit = out_scores[row, 0] - bounds[row]
+            if count < k or heap_scores[row, 0] >= limit:
+                limits[row] = limit if count == k else -np.inf
+                found[row] = 0
+
+
+@kernel
+def rescan_tile(
+    tile: Float32,
+    first_item: int,
+    stride: int,
+    rows: Int64,
+    queries: Float32,
+    vectors: Float32,
+    exclude_offsets: Int64,
+    excluded: Int32,
+    bounds: Float32,
+    limits: Float32,
+    out_items: Int32,
+    out_scores: Float32,
+    found: Int64,
+    low: int,
+    high: int,
+) -> None:
+    """Offer the exact scores of all that a tile shows above a row's limit to the row's heap.
+
+    Row `r` of `tile` is query ``rows[r]``, of which alone the other arrays are read.
+    """
+    width = tile.shape[1]
+    k = out_items.shape[1]
+    for at_row in range(low, high):
+        row = rows[at_row]
+        scores = tile[at_row]
+        for at in range(exclude_offsets[row], exclude_offsets[row + 1]):
+            beyond = excluded[at] - first_item
+            if beyond >= 0 and beyond % stride == 0 and beyond // stride < width:
+                scores[beyond // stride] = -np.inf
+        count = found[row]
+        limit = limits[row]
+        for column in range(width):
+            if scores[column] >= limit and scores[column] != -np.inf:
+                item = first_item + column * stride
                 score = _dot(queries[row], vectors[item])
-                if found == k and score <= out_scores[row, 0]:
-                    continue
-                wanted = True
-                for at in range(exclude_offsets[row], exclude_offsets[row + 1]):
-                    if excluded[at] == item:
-                        wanted = False
-                        break
-                if wanted:
-                    found = _push(out_scores[row], out_items[row], found, score, item)
-        _sort_best_first(out_scores[row], out_items[row], found)
-        for at in range(found, k):
+                count = _push(out_scores[row], out_items[row], count, score, item)
+                if count == k:
+                    limit = max(limit, out_scores[row, 0] - bounds[row])
+        found[row] = count
+        limits[row] = limit
+
+
+@kernel
+def sort_rows(out_items: Int32, out_scores: Float32, found: Int64, low: int, high: int) -> None:
+    """Turn the heaps of rows `low` to `high` into lists, best first, filled up with MISSING."""
+    for row in range(low, high):
+        _sort_best_first(out_scores[row], out_items[row], found[row])
+        for at in range(found[row], out_items.shape[1]):
             out_items[row, at] = MISSING
             out_scores[row, at] = -np.inf
 
 
-# --- co-occurrence --------------------------------------------------------------------------------
-@kernel
-def cooccurrence_rows(
-    low: int,
-    high: int,
-    offsets: Int64,
-    items: Int32,
-    owners: Int32,
-    occurrence_offsets: Int64,
-    occurrences: Int64,
-    forward: Float64,
-    backward: Float64,
-    playlist_scale: Float64,
-    row_scale: Float64,
-    column_scale: Float64,
-    max_neighbours: int,
-    sums: Float64,
-    touched: Int32,
-    counts: Int64,
-    out_items: Int32,
-    out_weights: Float32,
-) -> int:
-    """Accumulate the rows of items `low` to `high`; return how many entries were written.
-
-    Each item's occurrences are walked in order and each window from left to right, so every sum has
-    one order. `forward[d]` and `backward[d]` weigh a neighbour `d` positions later or earlier; a
-    playlist's pairs all weigh `playlist_scale`. Rows hold the best `max_neighbours`, unsorted.
-    """
-    window = len(forward) - 1
-    written = 0
-    for item in range(low, high):
-        neighbours = 0
-        for at in range(occurrence_offsets[item], occurrence_offsets[item + 1]):
-            here = occurrences[at]
-            owner = owners[here]
-            start = max(offsets[owner], here - window)
-            stop = min(offsets[owner + 1], here + window + 1)
-            for there in range(start, stop):
-                other = items[there]
-                weight = forward[there - here] if there > here else backward[here - there]
-                weight *= playlist_scale[owner]
-                if other == item or weight == 0.0:
-                    continue
-                if sums[other] == 0.0:
-                    touched[neighbours] = other
-                    neighbours += 1
-                sums[other] += weight
-        room = min(neighbours, max_neighbours)
-        row_weights = out_weights[written : written + room]
-        row_items = out_items[written : written + room]
-        kept = 0
-        for at in range(neighbours):
-            other = touched[at]
-            value = np.float32(sums[other] * row_scale[item] * column_scale[other])
-            sums[other] = 0.0
-            if room == neighbours:
-                row_weights[at], row_items[at] = value, other
-            else:
-                kept = _push(row_weights, row_items, kept, value, other)
-        counts[item] = room
-        written += room
-    return written
-
-
+# --- sparse rows -----------------------------------------------------------------------------------
 @kernel
 def _add_row(
     item: int,

@@ -1,4 +1,4 @@
-# ruff: noqa: PLR0912  (numba takes flat, positional arguments and inlines no closures)
+# ruff: noqa: PLR0912, PLR0915  (numba takes flat, positional arguments and inlines no closures)
 """Kernels of the neighbour families: similar playlists, weighted rows by key, pairs in playlists.
 
 A file of its own with every helper that its kernels call, because numba's cache does not notice a
@@ -10,7 +10,31 @@ catalogue nor threads belong here.
 import numpy as np
 
 from recsys_assets.models.kernels import kernel
-from recsys_assets.playlists import MISSING, Float32, Float64, Int32, Int64
+from recsys_assets.playlists import MISSING, Bool, Float32, Float64, Int32, Int64
+
+
+@kernel
+def _keep_best(values: Float32, entries: Int32, size: int, room: int) -> int:
+    """Move the best `room` of `[:size]` to the front, in no order; return how many there are."""
+    if size <= room or room == 0:
+        return min(size, room)
+    cut = np.partition(values[:size], size - room)[size - room]
+    better, level = 0, 0
+    ties = np.empty(size, np.int32)
+    for at in range(size):
+        if values[at] > cut:
+            values[better], entries[better] = values[at], entries[at]
+            better += 1
+        elif values[at] == cut:
+            ties[level] = entries[at]
+            level += 1
+    wanted = room - better
+    # Only as many of the worst as there is room for: of 100,000 titles most are alike.
+    if level > wanted:
+        ties = np.partition(ties[:level], wanted - 1)
+    for at in range(wanted):
+        values[better + at], entries[better + at] = cut, ties[at]
+    return room
 
 
 @kernel
@@ -19,17 +43,9 @@ def _take_best(
 ) -> int:
     """Write the best of `[:size]`, best first, fill up with MISSING; return how many there are."""
     room = len(out_entries)
-    kept = size
-    if size > room:
-        cut = np.partition(values[:size], size - room)[size - room]
-        kept = 0
-        for at in range(size):
-            if values[at] >= cut:
-                values[kept], entries[kept] = values[at], entries[at]
-                kept += 1
-    by_index = np.argsort(entries[:kept])
-    order = by_index[np.argsort(-values[:kept][by_index], kind="mergesort")]
-    found = min(kept, room)
+    found = _keep_best(values, entries, size, room)
+    by_index = np.argsort(entries[:found])
+    order = by_index[np.argsort(-values[:found][by_index], kind="mergesort")]
     for at in range(found):
         out_entries[at], out_values[at] = entries[order[at]], values[order[at]]
     for at in range(found, room):
@@ -72,6 +88,37 @@ def _take_sums(
 
 
 @kernel
+def _heaviest_keys(
+    keys: Int32,
+    key_weights: Float64,
+    posting_offsets: Int64,
+    recency: Float64,
+    most: int,
+    used: Bool,
+) -> None:
+    """Unset in `used`, all set on entry, the places of a query whose postings exceed `most`.
+
+    Places are taken by weight, ties the later first; one that does not fit any more is left out and
+    the next tried. The heaviest is always used.
+    """
+    size = len(keys)
+    weights, counts = np.zeros(size), np.zeros(size, np.int64)
+    for at in range(size):
+        if keys[at] != MISSING:
+            weights[at] = recency[size - 1 - at] * key_weights[keys[at]]
+            counts[at] = posting_offsets[keys[at] + 1] - posting_offsets[keys[at]]
+    if counts.sum() <= most:
+        return
+    total = 0
+    for at in np.argsort(-weights[::-1], kind="mergesort"):
+        place = size - 1 - at
+        if total > 0 and total + counts[place] > most:
+            used[place] = False
+        else:
+            total += counts[place]
+
+
+@kernel
 def rank_by_playlists(
     low: int,
     high: int,
@@ -92,6 +139,7 @@ def rank_by_playlists(
     repeats: float,
     power: float,
     neighbours: int,
+    most_postings: int,
     sims: Float64,
     latest: Int64,
     depth: Int64,
@@ -107,14 +155,20 @@ def rank_by_playlists(
 
     A key stands for an item (itself, or its artist); `postings` are positions in `items`, by key,
     ascending. `sims` float64[playlists] and `sums` float64[size] are zeroed scratch, given back
-    zeroed; the other scratch arrays are as long as one of the two. `neighbours` 0 takes all.
+    zeroed; the other scratch arrays are as long as one of the two. `neighbours` 0 takes all, and so
+    does `most_postings` 0; else the heaviest keys are looked up whose postings are so many together.
     """
     for query in range(low, high):
         start, stop = query_offsets[query], query_offsets[query + 1]
+        used = np.ones(stop - start, np.bool_)
+        if most_postings > 0:
+            _heaviest_keys(
+                query_keys[start:stop], key_weights, posting_offsets, recency, most_postings, used
+            )
         found = 0
         for at in range(stop - 1, start - 1, -1):
             key = query_keys[at]
-            if key == MISSING:
+            if key == MISSING or not used[at - start]:
                 continue
             weight = recency[stop - 1 - at] * key_weights[key]
             if weight == 0.0:
@@ -231,7 +285,7 @@ def pair_rows(
 ) -> int:
     """Count, for items `low` to `high`, the playlists shared with every other item.
 
-    Playlists hold an item once. Rows hold the best pairs at or above `threshold`, best first, as
+    Playlists hold an item once. Rows hold the best pairs at or above `threshold`, in no order, as
     many as `counts[item]` says on entry at most, and does exactly on return; returns the entries
     written. `sums` is zeroed int64[size] scratch, given back zeroed.
     """
@@ -259,9 +313,68 @@ def pair_rows(
             if value >= threshold:
                 values[kept], touched[kept] = np.float32(value), other
                 kept += 1
-        room = min(kept, counts[item])
-        end = written + room
-        _take_best(values, touched, kept, out_items[written:end], out_weights[written:end])
+        room = _keep_best(values, touched, kept, counts[item])
+        out_items[written : written + room] = touched[:room]
+        out_weights[written : written + room] = values[:room]
         counts[item] = room
-        written = end
+        written += room
+    return written
+
+
+@kernel
+def cooccurrence_rows(
+    low: int,
+    high: int,
+    offsets: Int64,
+    items: Int32,
+    owners: Int32,
+    occurrence_offsets: Int64,
+    occurrences: Int64,
+    forward: Float64,
+    backward: Float64,
+    playlist_scale: Float64,
+    row_scale: Float64,
+    column_scale: Float64,
+    sums: Float64,
+    touched: Int32,
+    values: Float32,
+    counts: Int64,
+    out_items: Int32,
+    out_weights: Float32,
+) -> int:
+    """Accumulate the rows of items `low` to `high`; return how many entries were written.
+
+    Each item's occurrences are walked in order and each window from left to right, so every sum has
+    one order. `forward[d]` and `backward[d]` weigh a neighbour `d` positions later or earlier; a
+    playlist's pairs all weigh `playlist_scale`. Rows hold the best, in no order, as many as
+    `counts[item]` says on entry at most, and does exactly on return.
+    """
+    window = len(forward) - 1
+    written = 0
+    for item in range(low, high):
+        neighbours = 0
+        for at in range(occurrence_offsets[item], occurrence_offsets[item + 1]):
+            here = occurrences[at]
+            owner = owners[here]
+            start = max(offsets[owner], here - window)
+            stop = min(offsets[owner + 1], here + window + 1)
+            for there in range(start, stop):
+                other = items[there]
+                weight = forward[there - here] if there > here else backward[here - there]
+                weight *= playlist_scale[owner]
+                if other == item or weight == 0.0:
+                    continue
+                if sums[other] == 0.0:
+                    touched[neighbours] = other
+                    neighbours += 1
+                sums[other] += weight
+        for at in range(neighbours):
+            other = touched[at]
+            values[at] = np.float32(sums[other] * row_scale[item] * column_scale[other])
+            sums[other] = 0.0
+        room = _keep_best(values, touched, neighbours, counts[item])
+        out_items[written : written + room] = touched[:room]
+        out_weights[written : written + room] = values[:room]
+        counts[item] = room
+        written += room
     return written

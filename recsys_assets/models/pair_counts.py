@@ -14,8 +14,9 @@ from pydantic import Field
 from recsys_assets.models.base import Hyperparameters, Recommender
 from recsys_assets.models.kernels import rank_by_rows
 from recsys_assets.models.neighbour_kernels import pair_rows
-from recsys_assets.models.parallel import map_blocks, row_blocks
+from recsys_assets.models.parallel import map_blocks, row_blocks, thread_count
 from recsys_assets.models.postings import Postings, distinct_items
+from recsys_assets.models.rows import row_limits
 from recsys_assets.models.topk import check_queries, readonly
 from recsys_assets.playlists import Catalog, Float32, Float64, Int32, PlaylistSet
 from recsys_assets.progress import Progress, Ticker
@@ -33,6 +34,12 @@ class PairCountsParameters(Hyperparameters):
     )
     max_neighbours: int = Field(
         default=400, ge=1, le=10_000, description="Neighbours kept for each item, best first."
+    )
+    memory_mb: int = Field(
+        default=512,
+        ge=1,
+        le=1_000_000,
+        description="MiB of all neighbours, 8 bytes each; where short, rarely played items keep fewer.",
     )
     query_items: int = Field(
         default=20, ge=1, le=10_000, description="Latest known items of a query that are used."
@@ -62,8 +69,9 @@ class PairCounts(Recommender):
         sets = distinct_items(train, self.size)
         postings = Postings.of(sets, sets.items, self.size)
         others = np.repeat(sets.lengths - 1, sets.lengths).astype(np.float64)
-        pairs = np.bincount(sets.items, weights=others, minlength=self.size)
-        counts = np.minimum(pairs, min(p.max_neighbours, self.size)).astype(np.int64)
+        pairs = np.bincount(sets.items, weights=others, minlength=self.size).astype(np.int64)
+        playlists = np.diff(postings.offsets)
+        counts = row_limits(playlists, pairs, p.max_neighbours, p.memory_mb, self.family)
         rooms = np.concatenate([[0], np.cumsum(counts)])
         scratch = threading.local()  # kept by a thread from block to block
         ticker = Ticker(progress, "items", self.size)
@@ -89,6 +97,13 @@ class PairCounts(Recommender):
         self._row_offsets = np.concatenate([[0], np.cumsum(counts)])
         self._row_items: Int32 = np.concatenate([items for items, _ in rows])
         self._row_weights: Float32 = np.concatenate([weights for _, weights in rows])
+
+    def _own_bytes(self, train: PlaylistSet, items: int) -> int:
+        plays = len(train.items)
+        # The rows twice while blocks of them are joined, and scratch of 16 bytes an item a thread.
+        most = 8 * self.parameters.max_neighbours * min(items, plays)
+        rows = min(self.parameters.memory_mb * 2**20, most)
+        return 2 * rows + 16 * items * thread_count() + 32 * plays
 
     def _rank(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
         check_queries(queries, self.size)

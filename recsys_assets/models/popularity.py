@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from recsys_assets.models.base import Hyperparameters, Recommender
+from recsys_assets.models.base import POPULARITY, Hyperparameters, Recommender
 from recsys_assets.playlists import MISSING, Catalog, Float32, Int32, PlaylistSet
 from recsys_assets.progress import Progress
 
@@ -21,6 +21,7 @@ class Popularity(Recommender):
     """The items that most training playlists hold, without those of the query."""
 
     family: ClassVar[str] = "popularity"
+    signal: ClassVar[int] = POPULARITY
     parameters_type: ClassVar[type[Hyperparameters]] = PopularityParameters
 
     def _fit(self, train: PlaylistSet, catalog: Catalog, *, seed: int, progress: Progress) -> None:

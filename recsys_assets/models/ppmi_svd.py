@@ -24,6 +24,8 @@ from recsys_assets.progress import Progress
 
 OVERSAMPLING = 10
 POWER_ITERATIONS = 3
+BYTES_PER_PAIR = 28
+"""Of a stored pair while fitting: 12 of its count, 8 of its information and 8 transposed."""
 
 
 class PpmiSvdParameters(Hyperparameters):
@@ -32,6 +34,12 @@ class PpmiSvdParameters(Hyperparameters):
     factors: int = Field(default=128, ge=1, le=2000, description="Dimensions of a vector.")
     min_playlists: int = Field(
         default=2, ge=1, description="Items in fewer training playlists get no vector."
+    )
+    memory_mb: int = Field(
+        default=2048,
+        ge=1,
+        le=1_000_000,
+        description="MiB of all pairs while fitting; where short, only the most frequent items count.",
     )
     length_exponent: float = Field(
         default=1.0,
@@ -80,6 +88,7 @@ class PpmiSvd(FactorRecommender):
     def _fit(self, train: PlaylistSet, catalog: Catalog, *, seed: int, progress: Progress) -> None:
         p = self.parameters
         words = Vocabulary.of(train, self.size, p.min_playlists, self.family)
+        words = words.within_pairs(p.memory_mb * 2**20 // BYTES_PER_PAIR)
         matrix = ppmi(cooccurrence(words, p.length_exponent), p.context_exponent)
         progress(f"ppmi_svd: {len(words.items):,} items, {matrix.nnz:,} positive pairs")
         with one_blas_thread():
@@ -90,6 +99,15 @@ class PpmiSvd(FactorRecommender):
         units = np.where(lengths > 1e-6, units / np.maximum(lengths, 1e-6), 0.0)
         self._set(words.items, checked_finite(units, self.family, "lower factors"))
         self._scale(words.playlists.astype(np.float64) ** p.popularity_exponent)
+
+    def _own_bytes(self, train: PlaylistSet, items: int) -> int:
+        p = self.parameters
+        whole = BYTES_PER_PAIR * int((train.lengths**2).sum())
+        pairs = min(p.memory_mb * 2**20, whole)
+        # Fewer pairs leave out more items than that share: the least frequent.
+        vectors = items * pairs // max(whole, 1)
+        # The randomised SVD holds four matrices of its width.
+        return pairs + 16 * (p.factors + OVERSAMPLING) * vectors + 64 * len(train.items)
 
     def _scale(self, scales: Float64) -> None:
         """Keep unit vectors for queries, and scale those that are ranked."""

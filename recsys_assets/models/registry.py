@@ -17,6 +17,8 @@ from recsys_assets.models.base import ARRAYS_FILE, META_FILE, Recommender
 from recsys_assets.models.blend import Blend
 from recsys_assets.models.cooccurrence import Cooccurrence
 from recsys_assets.models.ease import Ease
+from recsys_assets.models.matrix_factorisation import MatrixFactorisation
+from recsys_assets.models.mlp import Mlp
 from recsys_assets.models.pair_counts import PairCounts
 from recsys_assets.models.popularity import Popularity
 from recsys_assets.models.ppmi_svd import PpmiSvd
@@ -41,6 +43,8 @@ FAMILIES: Mapping[str, type[Recommender]] = {
         PpmiSvd,
         Als,
         Ease,
+        MatrixFactorisation,
+        Mlp,
     )
 }
 

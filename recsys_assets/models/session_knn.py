@@ -66,7 +66,15 @@ class SessionKnnParameters(Hyperparameters):
         description="Scores are divided by the track's plays to this power.",
     )
     neighbours: int = Field(
-        default=0, ge=0, le=1_000_000, description="Most similar playlists used; 0 uses all."
+        default=500, ge=0, le=1_000_000, description="Most similar playlists used; 0 uses all."
+    )
+    postings: int = Field(
+        default=20_000,
+        ge=0,
+        le=1_000_000_000,
+        description=(
+            "Most places of common tracks looked up for a query, the heaviest tracks first; 0: all."
+        ),
     )
 
 
@@ -95,6 +103,10 @@ class SessionKnn(Recommender):
 
     def _fit(self, train: PlaylistSet, catalog: Catalog, *, seed: int, progress: Progress) -> None:
         self._index(train.offsets, train.items)
+
+    def _own_bytes(self, train: PlaylistSet, items: int) -> int:
+        plays = len(train.items)
+        return 24 * plays + 24 * items
 
     def _index(self, offsets: np.ndarray, items: np.ndarray) -> None:
         """Keep the playlists and derive all that ranking needs: the files hold them alone."""
@@ -127,7 +139,7 @@ class SessionKnn(Recommender):
                 self._postings.owners, readonly(self._playlists.offsets),
                 readonly(self._playlists.items), recency, match, self._position,
                 self._length_scale, self._item_scale, self.repeats, p.similarity_power,
-                p.neighbours, np.zeros(count), np.empty(count, np.int64),
+                p.neighbours, p.postings, np.zeros(count), np.empty(count, np.int64),
                 np.empty(count, np.int64), np.empty(count, np.int32), np.empty(count, np.float32),
                 np.zeros(self.size), np.empty(self.size, np.int32),
                 np.empty(self.size, np.float32), items, scores,

@@ -11,12 +11,12 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from recsys_assets.models.base import Hyperparameters, Recommender
+from recsys_assets.models.base import TITLE, Hyperparameters, Recommender
 from recsys_assets.models.neighbour_kernels import rank_by_keys
 from recsys_assets.models.parallel import map_blocks, row_blocks
 from recsys_assets.models.title_words import Vocabulary, normalised
 from recsys_assets.models.topk import check_queries, readonly
-from recsys_assets.playlists import MISSING, Catalog, Float32, Int32, PlaylistSet
+from recsys_assets.playlists import MISSING, Catalog, Float32, Float64, Int32, Int64, PlaylistSet
 from recsys_assets.progress import Progress
 
 
@@ -34,6 +34,12 @@ class TitleParameters(Hyperparameters):
     )
     similarity_power: float = Field(
         default=1.0, ge=0, le=10, description="Power of the cosine between two titles."
+    )
+    max_tracks: int = Field(
+        default=500,
+        ge=1,
+        le=1_000_000,
+        description="Tracks kept for each distinct title, best first.",
     )
     length_power: float = Field(
         default=0.3,
@@ -59,6 +65,7 @@ class Title(Recommender):
     """
 
     family: ClassVar[str] = "title"
+    signal: ClassVar[int] = TITLE
     parameters_type: ClassVar[type[Hyperparameters]] = TitleParameters
     parameters: TitleParameters
 
@@ -89,37 +96,34 @@ class Title(Recommender):
         pairs, values = pairs[titled][order], values[titled][order]
         first = np.flatnonzero(np.diff(pairs, prepend=-1))
         sums = np.add.reduceat(values, first) if len(first) else values
-        per_title = np.bincount(pairs[first] // self.size, minlength=len(distinct))
+        owner, tracks = pairs[first] // self.size, (pairs[first] % self.size).astype(np.int32)
+        kept = _best_of_each(owner, sums, p.max_tracks, len(distinct))
+        per_title = np.bincount(owner[kept], minlength=len(distinct))
         self._row_offsets = np.concatenate([[0], np.cumsum(per_title)])
-        self._row_items = (pairs[first] % self.size).astype(np.int32)
-        self._row_weights = sums.astype(np.float32)
+        self._row_items = tracks[kept]
+        self._row_weights = sums[kept].astype(np.float32)
+
+    def _own_bytes(self, train: PlaylistSet, items: int) -> int:
+        plays = len(train.items)
+        return 80 * plays  # 0.9 GiB more for 9.0 M plays, measured
 
     def _rank(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
         check_queries(queries, self.size)
         items = np.empty((len(queries), k), np.int32)
         scores = np.empty((len(queries), k), np.float32)
-        offsets, tokens, weights = self._vocabulary.rows(_titles(queries))
-        title_count = len(self._row_offsets) - 1
-        near = min(self.parameters.similar_titles, max(title_count, 1))
-        nothing = np.zeros(len(queries) + 1, np.int64)
+        # Many playlists have the same title; similar ones are looked up once for each.
+        distinct, title_of = np.unique(_titles(queries), return_inverse=True)
+        near, cosines = self._similar_titles(distinct.tolist())
+        power = self.parameters.similarity_power
 
         def rank(block: tuple[int, int]) -> None:
             low, high = block
-            titles = np.empty((high - low, near), np.int32)
-            cosines = np.empty((high - low, near), np.float32)
-            rank_by_keys(
-                0, high - low, readonly(nothing), readonly(queries.items),
-                readonly(offsets[low : high + 1]), readonly(tokens), weights,
-                readonly(self._token_offsets), readonly(self._token_titles),
-                readonly(self._token_weights), np.zeros(title_count),
-                np.empty(title_count, np.int32), np.empty(title_count, np.float32), titles,
-                cosines,
-            )  # fmt: skip
-            known = np.where(titles == MISSING, 0.0, cosines).astype(np.float64)
+            titles = near[title_of[low:high]]
+            known = np.where(titles == MISSING, 0.0, cosines[title_of[low:high]])
             rank_by_keys(
                 0, high - low, readonly(queries.offsets[low : high + 1]), readonly(queries.items),
-                readonly(np.arange(high - low + 1, dtype=np.int64) * near),
-                readonly(titles.ravel()), known.ravel() ** self.parameters.similarity_power,
+                readonly(np.arange(high - low + 1, dtype=np.int64) * near.shape[1]),
+                readonly(titles.ravel()), known.astype(np.float64).ravel() ** power,
                 readonly(self._row_offsets), readonly(self._row_items),
                 readonly(self._row_weights), np.zeros(self.size), np.empty(self.size, np.int32),
                 np.empty(self.size, np.float32), items[low:high], scores[low:high],
@@ -127,6 +131,27 @@ class Title(Recommender):
 
         map_blocks(rank, row_blocks(len(queries)))
         return items, scores
+
+    def _similar_titles(self, titles: list[str]) -> tuple[Int32, Float32]:
+        """Return the most similar training titles, int32[n, s], and their cosines, float32[n, s]."""
+        offsets, tokens, weights = self._vocabulary.rows(titles)
+        title_count = len(self._row_offsets) - 1
+        width = min(self.parameters.similar_titles, max(title_count, 1))
+        near = np.empty((len(titles), width), np.int32)
+        cosines = np.empty((len(titles), width), np.float32)
+        nothing = np.zeros(len(titles) + 1, np.int64)
+
+        def rank(block: tuple[int, int]) -> None:
+            rank_by_keys(
+                *block, readonly(nothing), readonly(np.empty(0, np.int32)), readonly(offsets),
+                readonly(tokens), weights, readonly(self._token_offsets),
+                readonly(self._token_titles), readonly(self._token_weights),
+                np.zeros(title_count), np.empty(title_count, np.int32),
+                np.empty(title_count, np.float32), near, cosines,
+            )  # fmt: skip
+
+        map_blocks(rank, row_blocks(len(titles)))
+        return near, cosines
 
     def _arrays(self) -> dict[str, np.ndarray]:
         return {
@@ -148,6 +173,24 @@ class Title(Recommender):
         self._row_offsets = arrays["row_offsets"]
         self._row_items = arrays["row_items"]
         self._row_weights = arrays["row_weights"]
+
+
+def _best_of_each(owners: Int64, values: Float64, most: int, count: int) -> Int64:
+    """Return, ascending, where the `most` largest values of each owner are, ties by place.
+
+    Parameters
+    ----------
+    owners : int64[n]
+        Ascending, below `count`.
+    values : float64[n]
+    """
+    totals = np.bincount(owners, minlength=count)
+    large = np.flatnonzero(totals[owners] > most)
+    order = large[np.lexsort((-values[large], owners[large]))]
+    place = np.arange(len(large)) - np.searchsorted(owners[large], owners[large])
+    kept = np.ones(len(owners), bool)
+    kept[order[place >= most]] = False
+    return np.flatnonzero(kept)
 
 
 def _titles(playlists: PlaylistSet) -> list[str]:

@@ -107,6 +107,11 @@ class Word2Vec(Recommender):
         normalised = vectors / np.maximum(lengths, np.finfo(np.float64).tiny)
         self._set(vocabulary[by_index].astype(np.int32), normalised[by_index].astype(np.float32))
 
+    def _own_bytes(self, train: PlaylistSet, items: int) -> int:
+        # gensim's two matrices, the unit vectors in float64, and its dictionary of 400 bytes a word.
+        words = int(np.count_nonzero(np.bincount(train.items) >= self.parameters.min_count))
+        return words * (20 * self.parameters.vector_size + 400) + 24 * len(train.items)
+
     def _set(self, items: Int32, vectors: Float32) -> None:
         self._items, self._vectors = items, vectors
         self._row_of_item = np.full(self.size + 1, MISSING, np.int32)  # [MISSING] stays MISSING

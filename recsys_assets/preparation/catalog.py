@@ -17,17 +17,14 @@ import pyarrow.compute as pc
 from recsys_assets import columns as c
 from recsys_assets.playlists import Catalog
 from recsys_assets.preparation.queries import TableQuery
-from recsys_assets.preparation.split import TRAIN_PERCENT, split_bucket, used_playlists
+from recsys_assets.preparation.split import SplitRule
+from recsys_assets.sources.coded import CodedFiles
+
+_ROW_INDEX = "(row_number() OVER () - 1)::INTEGER"
+"""Of rows already in order: ranking by a window, then ordering by it, would sort all strings twice."""
 
 
-def _training_ids(salt: str, sample_percent: float) -> str:
-    return f"""
-        SELECT {c.PLAYLIST_ID} FROM ({used_playlists(sample_percent)})
-        WHERE {split_bucket(c.PLAYLIST_ID, salt)} < {TRAIN_PERCENT} * 100
-    """
-
-
-def artist_catalog_query(cleaned: Path, *, salt: str, sample_percent: float) -> TableQuery:
+def artist_catalog_query(cleaned: Path, rule: SplitRule) -> TableQuery:
     """Return the table of all artists.
 
     Columns: artist_index int32 (dense from 0), artist_id, artist_name, playlist_count, play_count,
@@ -35,31 +32,24 @@ def artist_catalog_query(cleaned: Path, *, salt: str, sample_percent: float) -> 
     """
     return TableQuery(
         f"""
-        WITH cleaned AS (FROM read_parquet($cleaned)),
-        training AS ({_training_ids(salt, sample_percent)}),
-        per_playlist AS (
-            SELECT {c.ARTIST_ID}, {c.PLAYLIST_ID}, min({c.ARTIST_NAME}) AS name, count(*) AS plays
-            FROM cleaned WHERE {c.ARTIST_ID} IS NOT NULL GROUP BY ALL
-        ),
-        per_artist AS (
-            SELECT {c.ARTIST_ID}, min(name) AS {c.ARTIST_NAME},
-                count(*) AS {c.PLAYLIST_COUNT}, sum(plays)::BIGINT AS {c.PLAY_COUNT},
-                count(training.{c.PLAYLIST_ID}) AS {c.TRAIN_PLAYLIST_COUNT}
-            FROM per_playlist LEFT JOIN training USING ({c.PLAYLIST_ID})
-            GROUP BY {c.ARTIST_ID}
+        WITH {CodedFiles.beside(cleaned).relations()},
+        training AS ({rule.training_numbers()}),
+        trained AS (
+            SELECT {c.ARTIST_NUMBER}, count(*) AS trained
+            FROM coded_rows SEMI JOIN training USING ({c.PLAYLIST_NUMBER})
+            WHERE {c.FIRST_OF_ARTIST} GROUP BY {c.ARTIST_NUMBER}
         )
-        SELECT (row_number() OVER rank - 1)::INTEGER AS {c.ARTIST_INDEX},
-            {c.ARTIST_ID}, {c.ARTIST_NAME}, {c.PLAYLIST_COUNT}, {c.PLAY_COUNT},
-            {c.TRAIN_PLAYLIST_COUNT}
-        FROM per_artist
-        WINDOW rank AS (ORDER BY {c.TRAIN_PLAYLIST_COUNT} DESC, {c.ARTIST_ID})
-        ORDER BY {c.ARTIST_INDEX}
-        """,
-        {"cleaned": str(cleaned)},
+        SELECT {_ROW_INDEX} AS {c.ARTIST_INDEX}, * FROM (
+            SELECT {c.ARTIST_ID}, {c.ARTIST_NAME}, {c.PLAYLIST_COUNT}, {c.PLAY_COUNT},
+                coalesce(trained, 0) AS {c.TRAIN_PLAYLIST_COUNT}
+            FROM coded_artists LEFT JOIN trained USING ({c.ARTIST_NUMBER})
+            ORDER BY {c.TRAIN_PLAYLIST_COUNT} DESC, {c.ARTIST_ID}
+        )
+        """
     )
 
 
-def track_catalog_query(cleaned: Path, *, salt: str, sample_percent: float) -> TableQuery:
+def track_catalog_query(cleaned: Path, rule: SplitRule) -> TableQuery:
     """Return the table of all tracks; reads the table artist_catalog.
 
     Columns: track_index int32 (dense from 0), track_id, track_name, artist_index int32 (-1 without
@@ -68,34 +58,32 @@ def track_catalog_query(cleaned: Path, *, salt: str, sample_percent: float) -> T
     """
     return TableQuery(
         f"""
-        WITH cleaned AS (FROM read_parquet($cleaned)),
-        training AS ({_training_ids(salt, sample_percent)}),
-        per_playlist AS (
-            SELECT {c.TRACK_ID}, {c.PLAYLIST_ID}, min({c.TRACK_NAME}) AS name,
-                min({c.ARTIST_ID}) AS artist, min({c.ALBUM_ID}) AS album, count(*) AS plays
-            FROM cleaned GROUP BY ALL
+        WITH {CodedFiles.beside(cleaned).relations()},
+        training AS ({rule.training_numbers()}),
+        trained AS (
+            SELECT {c.TRACK_NUMBER}, count(*) AS trained
+            FROM coded_rows SEMI JOIN training USING ({c.PLAYLIST_NUMBER})
+            WHERE {c.FIRST_OF_TRACK} GROUP BY {c.TRACK_NUMBER}
         ),
-        per_track AS (
-            SELECT {c.TRACK_ID}, min(name) AS {c.TRACK_NAME}, min(artist) AS {c.ARTIST_ID},
-                min(album) AS {c.ALBUM_ID},
-                count(*) AS {c.PLAYLIST_COUNT}, sum(plays)::BIGINT AS {c.PLAY_COUNT},
-                count(training.{c.PLAYLIST_ID}) AS {c.TRAIN_PLAYLIST_COUNT}
-            FROM per_playlist LEFT JOIN training USING ({c.PLAYLIST_ID})
-            GROUP BY {c.TRACK_ID}
+        artists AS (
+            SELECT {c.ARTIST_NUMBER}, {c.ARTIST_INDEX}
+            FROM coded_artists JOIN {c.ARTIST_CATALOG} USING ({c.ARTIST_ID})
+        ),
+        albums AS (
+            SELECT {c.ALBUM_ID},
+                (row_number() OVER (ORDER BY {c.ALBUM_ID}) - 1)::INTEGER AS {c.ALBUM_INDEX}
+            FROM (SELECT DISTINCT {c.ALBUM_ID} FROM coded_tracks WHERE {c.ALBUM_ID} IS NOT NULL)
         )
-        SELECT (row_number() OVER rank - 1)::INTEGER AS {c.TRACK_INDEX},
-            {c.TRACK_ID}, {c.TRACK_NAME},
-            coalesce({c.ARTIST_INDEX}, -1)::INTEGER AS {c.ARTIST_INDEX},
-            CASE WHEN {c.ALBUM_ID} IS NULL THEN -1
-                ELSE dense_rank() OVER (ORDER BY {c.ALBUM_ID} NULLS LAST) - 1
-            END::INTEGER AS {c.ALBUM_INDEX},
-            per_track.{c.PLAYLIST_COUNT}, per_track.{c.PLAY_COUNT},
-            per_track.{c.TRAIN_PLAYLIST_COUNT}
-        FROM per_track LEFT JOIN {c.ARTIST_CATALOG} USING ({c.ARTIST_ID})
-        WINDOW rank AS (ORDER BY per_track.{c.TRAIN_PLAYLIST_COUNT} DESC, {c.TRACK_ID})
-        ORDER BY {c.TRACK_INDEX}
-        """,
-        {"cleaned": str(cleaned)},
+        SELECT {_ROW_INDEX} AS {c.TRACK_INDEX}, * FROM (
+            SELECT {c.TRACK_ID}, {c.TRACK_NAME},
+                coalesce({c.ARTIST_INDEX}, -1)::INTEGER AS {c.ARTIST_INDEX},
+                coalesce({c.ALBUM_INDEX}, -1)::INTEGER AS {c.ALBUM_INDEX},
+                {c.PLAYLIST_COUNT}, {c.PLAY_COUNT}, coalesce(trained, 0) AS {c.TRAIN_PLAYLIST_COUNT}
+            FROM coded_tracks LEFT JOIN trained USING ({c.TRACK_NUMBER})
+            LEFT JOIN artists USING ({c.ARTIST_NUMBER}) LEFT JOIN albums USING ({c.ALBUM_ID})
+            ORDER BY {c.TRAIN_PLAYLIST_COUNT} DESC, {c.TRACK_ID}
+        )
+        """
     )
 
 

@@ -5,7 +5,7 @@ lets an asset say what a table holds while the rows never pass through Python; t
 test, on a connection of its own) runs it. No SQL of a particular table belongs here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,17 +26,27 @@ class TableQuery:
         Values of the named parameters.
     views
         Names and SELECT statements of views that are replaced in the same transaction.
+    arrays
+        Makes Arrow tables that the SELECT reads by name; called on the same connection, before it.
     """
 
     select: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     views: Mapping[str, str] = field(default_factory=dict)
+    arrays: Callable[[duckdb.DuckDBPyConnection], Mapping[str, pa.Table]] | None = None
 
     def create(self, connection: duckdb.DuckDBPyConnection, table: str) -> None:
         """Create or replace `table` (already quoted) and the views, inside the caller's transaction."""
-        connection.execute(
-            f"CREATE OR REPLACE TABLE {table} AS {self.select}", dict(self.parameters) or None
-        )
+        arrays = {} if self.arrays is None else self.arrays(connection)
+        for name, rows in arrays.items():
+            connection.register(name, rows)
+        try:
+            connection.execute(
+                f"CREATE OR REPLACE TABLE {table} AS {self.select}", dict(self.parameters) or None
+            )
+        finally:
+            for name in arrays:
+                connection.unregister(name)
         for name, select in self.views.items():
             connection.execute(f'CREATE OR REPLACE VIEW "{name}" AS {select}')
 

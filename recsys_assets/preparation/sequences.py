@@ -7,18 +7,22 @@ choice of split sides are made elsewhere.
 
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from recsys_assets import columns as c
-from recsys_assets.playlists import MISSING, PlaylistSet
+from recsys_assets.playlists import MISSING, Int32, PlaylistSet
 from recsys_assets.preparation.queries import TableQuery
-from recsys_assets.preparation.split import MIN_TRACKS, in_sample, split_side
+from recsys_assets.preparation.split import SplitRule
+from recsys_assets.sources.coded import CodedFiles
 
 PLAYLIST_TRACKS_VIEW = "playlist_tracks"
+_LISTS = "sequence_lists"
 
 
-def playlist_sequences_query(cleaned: Path, *, salt: str, sample_percent: float) -> TableQuery:
+def playlist_sequences_query(cleaned: Path, rule: SplitRule) -> TableQuery:
     """Return the table of playlists with three or more tracks; reads the table track_catalog.
 
     Columns: playlist_id, playlist_name, user_id, started_at, track_sequence and artist_sequence
@@ -26,18 +30,16 @@ def playlist_sequences_query(cleaned: Path, *, salt: str, sample_percent: float)
     """
     return TableQuery(
         f"""
-        SELECT {c.PLAYLIST_ID}, min({c.PLAYLIST_NAME}) AS {c.PLAYLIST_NAME},
-            min({c.USER_ID}) AS {c.USER_ID}, min({c.STARTED_AT}) AS {c.STARTED_AT},
-            list({c.TRACK_INDEX} ORDER BY {c.POSITION}) AS {c.TRACK_SEQUENCE},
-            list({c.ARTIST_INDEX} ORDER BY {c.POSITION}) AS {c.ARTIST_SEQUENCE},
-            count(*)::INTEGER AS {c.TRACK_COUNT},
-            {split_side(c.PLAYLIST_ID, salt)} AS {c.SPLIT}
-        FROM read_parquet($cleaned) JOIN {c.TRACK_CATALOG} USING ({c.TRACK_ID})
-        WHERE {in_sample(c.PLAYLIST_ID, sample_percent)}
-        GROUP BY {c.PLAYLIST_ID} HAVING count(*) >= {MIN_TRACKS}
+        WITH {CodedFiles.beside(cleaned).relations()},
+        used AS (SELECT {c.PLAYLIST_NUMBER}, {rule.side()} AS {c.SPLIT}
+            FROM ({rule.used_playlists()}))
+        SELECT {c.PLAYLIST_ID}, {c.PLAYLIST_NAME}, {c.USER_ID}, {c.STARTED_AT},
+            {c.TRACK_SEQUENCE}, {c.ARTIST_SEQUENCE}, {c.TRACK_COUNT}, {c.SPLIT}
+        FROM coded_playlists JOIN used USING ({c.PLAYLIST_NUMBER})
+        JOIN {_LISTS} USING ({c.PLAYLIST_NUMBER})
         ORDER BY {c.PLAYLIST_ID}
         """,
-        {"cleaned": str(cleaned)},
+        arrays=lambda connection: {_LISTS: _lists(connection, CodedFiles.beside(cleaned))},
         views={
             PLAYLIST_TRACKS_VIEW: f"""
                 SELECT {c.PLAYLIST_ID}, {c.PLAYLIST_NAME}, {c.SPLIT}, {c.POSITION}, {c.TRACK_ID},
@@ -52,6 +54,34 @@ def playlist_sequences_query(cleaned: Path, *, salt: str, sample_percent: float)
                 LEFT JOIN {c.ARTIST_CATALOG} USING ({c.ARTIST_INDEX})
             """
         },
+    )
+
+
+def _lists(connection: duckdb.DuckDBPyConnection, coded: CodedFiles) -> pa.Table:
+    """Return playlist_number with the lists of track and artist indices.
+
+    The coded rows are in order already, so that the lists are slices of two arrays. Grouping and
+    sorting the same 12.9 million rows in SQL took a quarter of the whole preparation.
+    """
+    index = connection.execute(
+        f"""WITH {coded.relations()}
+        SELECT {c.TRACK_INDEX}, {c.ARTIST_INDEX}
+        FROM coded_tracks JOIN {c.TRACK_CATALOG} USING ({c.TRACK_ID}) ORDER BY {c.TRACK_NUMBER}"""
+    ).fetchnumpy()
+    playlists = pq.read_table(coded.playlists, columns=[c.PLAYLIST_NUMBER, c.TRACK_COUNT])
+    offsets = np.zeros(len(playlists) + 1, np.int32)
+    np.cumsum(playlists[c.TRACK_COUNT].to_numpy(), out=offsets[1:])
+    tracks = pq.read_table(coded.rows, columns=[c.TRACK_NUMBER])[c.TRACK_NUMBER].to_numpy()
+
+    def lists(of_track: Int32) -> pa.ListArray:
+        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(of_track[tracks]))
+
+    return pa.table(
+        {
+            c.PLAYLIST_NUMBER: playlists[c.PLAYLIST_NUMBER],
+            c.TRACK_SEQUENCE: lists(np.asarray(index[c.TRACK_INDEX], np.int32)),
+            c.ARTIST_SEQUENCE: lists(np.asarray(index[c.ARTIST_INDEX], np.int32)),
+        }
     )
 
 

@@ -14,6 +14,7 @@ from recsys_assets import columns as c
 from recsys_assets.evaluation.leaderboard import order_candidates
 from recsys_assets.evaluation.metrics import COLD_TARGET_SHARE, HIT_RATE_10, HIT_RATE_100, MRR_20
 from recsys_assets.evaluation.records import CandidateRecord
+from recsys_assets.preparation.split import SplitRule
 from recsys_assets.reports.tables import candidate_rows, text_table
 from recsys_assets.settings import Settings
 from recsys_assets.sources.report import IngestReport
@@ -30,16 +31,18 @@ def summarise(
     registration: Mapping[str, Any],
     paths: Sequence[Path],
     seconds_per_asset: Mapping[str, float],
+    left_out: Sequence[str] = (),
 ) -> str:
     """Return the summary of a finished refresh as text of several lines."""
     records = order_candidates([CandidateRecord.load(folder) for folder in candidate_folders])
     parts = [
         _rows(report),
-        _tables(settings.database),
+        _tables(settings),
         "Candidates on validation (95 % bootstrap intervals)\n"
         + _indent(text_table(candidate_rows(records)))
         + f"\n  targets that training never saw, each counted as a miss: "
-        f"{100 * records[0].value(COLD_TARGET_SHARE).value:.1f} %",
+        f"{100 * records[0].value(COLD_TARGET_SHARE).value:.1f} %"
+        + "".join(f"\n  {line}" for line in left_out),
         _registered(settings, registration),
         "Written\n" + _indent("\n".join(str(path) for path in paths)),
         _seconds(seconds_per_asset),
@@ -63,7 +66,7 @@ def _rows(report: IngestReport) -> str:
     return "\n".join(lines)
 
 
-def _tables(database: Path) -> str:
+def _tables(settings: Settings) -> str:
     counted = {
         "playlists of 3 or more tracks": c.PLAYLIST_SEQUENCES,
         "  train": c.TRAIN_PLAYLISTS,
@@ -72,12 +75,23 @@ def _tables(database: Path) -> str:
         "tracks": c.TRACK_CATALOG,
         "artists": c.ARTIST_CATALOG,
     }
-    with duckdb.connect(str(database), read_only=True) as connection:
+    cut = ""
+    with duckdb.connect(str(settings.database), read_only=True) as connection:
         rows = {
             title: connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]
             for title, table in counted.items()
         }
-    return "Data\n" + "\n".join(f"          {count:>12,} {title}" for title, count in rows.items())
+        if settings.split == "temporal":
+            key = SplitRule.of(settings).order_key
+            train, test = connection.execute(
+                f"SELECT (SELECT max({key}) FROM {c.TRAIN_PLAYLISTS}), "
+                f"(SELECT min({key}) FROM {c.TEST_PLAYLISTS})"
+            ).fetchall()[0]
+            cut = (
+                f"\n          split by {settings.split_time}: train until {train}, test from {test}"
+            )
+    counts = "\n".join(f"          {count:>12,} {title}" for title, count in rows.items())
+    return f"Data\n{counts}{cut}"
 
 
 def _registered(settings: Settings, registration: Mapping[str, Any]) -> str:

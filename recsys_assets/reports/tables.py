@@ -12,14 +12,21 @@ from recsys_assets.evaluation.leaderboard import hits
 from recsys_assets.evaluation.metrics import (
     ARTIST_HIT_RATE_100,
     COVERAGE_100,
+    DIVERSITY_20,
+    GINI_100,
     HIT_RATE_10,
     HIT_RATE_20,
     HIT_RATE_100,
     MRR_20,
     NDCG_20,
+    NOVELTY_20,
+    OWN_ARTIST_SHARE_20,
+    PLAYLISTS,
+    QUERIES_PER_SECOND,
     TUTORIAL_HIT_RATE_100,
 )
 from recsys_assets.evaluation.records import CandidateRecord, Measurement
+from recsys_assets.models.tiers import TIERS
 from recsys_assets.preparation.queries import markdown_table
 
 COLUMNS = {HIT_RATE_100: "hit rate @100", HIT_RATE_10: "@10", MRR_20: "MRR@20"}
@@ -72,10 +79,36 @@ DETAILS = {
     COVERAGE_100: "coverage",
     TUTORIAL_HIT_RATE_100: "@100 by the tutorial's rules",
 }
+LISTS = {
+    COVERAGE_100: ("coverage, %", 100),
+    GINI_100: ("Gini", 1),
+    NOVELTY_20: ("novelty @20, bits", 1),
+    DIVERSITY_20: ("different artists @20, % of pairs", 100),
+    OWN_ARTIST_SHARE_20: ("own artists @20, %", 100),
+}
+"""Metric -> title and factor."""
 
 
 def leaderboard_markdown(ordered: Sequence[CandidateRecord], *, seed: int) -> str:
-    """Return the leaderboard in detail, in percent, as a Markdown table, best first.
+    """Return the leaderboard in detail as Markdown tables, best first.
+
+    How good the candidates are; what their lists are like; how good each tier and slice is.
+    """
+    return "\n\n".join(
+        [
+            _quality_markdown(ordered, seed=seed),
+            "What the lists are like:",
+            _lists_markdown(ordered),
+            "Hit rate @100 by what the answer is made of, percent:",
+            _tiers_markdown(ordered),
+            "Hit rate @100 by plays of the target in training and by length of the query, percent:",
+            _slices_markdown(ordered),
+        ]
+    )
+
+
+def _quality_markdown(ordered: Sequence[CandidateRecord], *, seed: int) -> str:
+    """Return a table of the metrics in percent, and the costs.
 
     The interval of the difference to the best is paired: a candidate is worse only if it is below 0.
     """
@@ -97,7 +130,77 @@ def leaderboard_markdown(ordered: Sequence[CandidateRecord], *, seed: int) -> st
                 },
                 "fit, s": f"{record.fit_seconds:.1f}",
                 "rank, s": f"{record.evaluate_seconds:.1f}",
+                "queries/s": f"{found[QUERIES_PER_SECOND].value:,.0f}"
+                if QUERIES_PER_SECOND in found
+                else "–",
                 "MB": f"{record.model_bytes / 1e6:.0f}",
             }
         )
     return markdown_table(pa.Table.from_pylist(rows))
+
+
+def _lists_markdown(ordered: Sequence[CandidateRecord]) -> str:
+    rows = []
+    for record in ordered:
+        found = {one.metric: one for one in record.measurements if one.slice == "all"}
+        rows.append(
+            {
+                "candidate": record.candidate,
+                **{
+                    title: _bounded(found[metric], factor) if metric in found else "–"
+                    for metric, (title, factor) in LISTS.items()
+                },
+            }
+        )
+    return markdown_table(pa.Table.from_pylist(rows))
+
+
+def _tiers_markdown(ordered: Sequence[CandidateRecord]) -> str:
+    rows = []
+    for record in ordered:
+        measured, counted = _by_slice(record, HIT_RATE_100), _by_slice(record, PLAYLISTS)
+        rows.append(
+            {
+                "candidate": record.candidate,
+                **{
+                    tier: f"{_bounded(measured[f'tier_{tier}'], 100)} of "
+                    f"{counted[f'tier_{tier}'].value:,.0f}"
+                    if f"tier_{tier}" in measured
+                    else "–"
+                    for tier in TIERS
+                },
+            }
+        )
+    return markdown_table(pa.Table.from_pylist(rows))
+
+
+def _slices_markdown(ordered: Sequence[CandidateRecord]) -> str:
+    """Return hit rates by slice; the slices are of the playlists, so the same for all candidates."""
+    first = _by_slice(ordered[0], PLAYLISTS)
+    titles = {
+        name: f"{name.replace('_', ' ')}: {one.value:,.0f}"
+        for name, one in first.items()
+        if not name.startswith("tier_") and name != "all"
+    }
+    rows = []
+    for record in ordered:
+        measured = _by_slice(record, HIT_RATE_100)
+        rows.append(
+            {
+                "candidate": record.candidate,
+                **{title: f"{100 * measured[name].value:.1f}" for name, title in titles.items()},
+            }
+        )
+    return markdown_table(pa.Table.from_pylist(rows))
+
+
+def _by_slice(record: CandidateRecord, metric: str) -> dict[str, Measurement]:
+    return {one.slice: one for one in record.measurements if one.metric == metric}
+
+
+def _bounded(one: Measurement, factor: int) -> str:
+    digits = 2 if factor == 1 else 1
+    text = f"{factor * one.value:.{digits}f}"
+    if one.low is None or one.high is None:
+        return text
+    return f"{text} ({factor * one.low:.{digits}f} to {factor * one.high:.{digits}f})"

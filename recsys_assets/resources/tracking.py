@@ -6,7 +6,6 @@ old pandas. What is worth logging is decided in `assets/`; what counts as better
 """
 
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,13 +14,14 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlparse
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from recsys_assets.errors import StorageError
+from recsys_assets.evaluation.comparable import TrainedOn
 from recsys_assets.evaluation.promotion import Decision
+from recsys_assets.resources.server import require_server
 from recsys_assets.serving.bundle import Bundle
 from recsys_assets.settings import quiet_mlflow
 
@@ -36,6 +36,7 @@ TAG_DAGSTER_RUN, TAG_PARENT, TAG_NAME = "dagster.run_id", "mlflow.parentRunId", 
 TAG_ASSET, TAG_HOME, TAG_FINGERPRINT = "dagster.asset_key", "recsys.home", "recsys.fingerprint"
 TAG_DECISION, TAG_REASON = "recsys.decision", "recsys.reason"
 TAG_CANDIDATE, TAG_APPLIED = "recsys.candidate", "recsys.alias_applied"
+TAG_TRAINED_ON = "recsys.trained_on"
 
 SERVED_PARTS = ("__init__.py", "errors.py", "playlists.py", "progress.py", "models", "serving")
 """What of the package the registered model needs."""
@@ -187,15 +188,22 @@ class MlflowTracking(dg.ConfigurableResource[Any]):
         metrics: Mapping[str, float],
         datasets: Sequence[Dataset] = (),
         folder: Path | None = None,
+        history: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
-        """Log parameters, metrics, datasets and a folder of files in few requests."""
+        """Log parameters, metrics, datasets and a folder of files in few requests.
+
+        `history` holds metrics with one value per epoch; its steps count from 1.
+        """
         from mlflow.entities import Dataset as MlflowDataset  # noqa: PLC0415
         from mlflow.entities import DatasetInput, InputTag, Metric, Param  # noqa: PLC0415
 
         client, now = self.client, int(time.time() * 1000)
+        logged = [Metric(key, value, now, 0) for key, value in metrics.items()]
+        for key, values in (history or {}).items():
+            logged += [Metric(key, value, now, step) for step, value in enumerate(values, 1)]
         client.log_batch(
             run_id,
-            metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
+            metrics=logged,
             params=[Param(key, str(value)) for key, value in params.items()],
         )
         if datasets:
@@ -238,8 +246,20 @@ class MlflowTracking(dg.ConfigurableResource[Any]):
             return None
         return str(named[0].aliases[CHAMPION])
 
+    def trained_on(self, model_version: str) -> TrainedOn | None:
+        """Return what a version was trained on, or None if it does not say."""
+        tags = self.client.get_model_version(self.registered_model, model_version).tags
+        return TrainedOn.from_json(tags[TAG_TRAINED_ON]) if TAG_TRAINED_ON in tags else None
+
     def register(
-        self, run_id: str, bundle: Path, *, fingerprint: str, candidate: str, decision: Decision
+        self,
+        run_id: str,
+        bundle: Path,
+        *,
+        fingerprint: str,
+        candidate: str,
+        decision: Decision,
+        trained_on: TrainedOn,
     ) -> str:
         """Log the bundle as a pyfunc model of `run_id` and register it; return the version.
 
@@ -275,6 +295,7 @@ class MlflowTracking(dg.ConfigurableResource[Any]):
                 TAG_CANDIDATE: candidate,
                 TAG_DECISION: CHAMPION if decision.promote else CHALLENGER,
                 TAG_REASON: decision.reason,
+                TAG_TRAINED_ON: trained_on.to_json(),
             },
         )
         return str(created.version)
@@ -323,24 +344,6 @@ class MlflowTracking(dg.ConfigurableResource[Any]):
             shutil.copytree(copied, destination, dirs_exist_ok=True)
 
 
-def require_server(uri: str, *, timeout: float = 10.0) -> None:
-    """Raise StorageError unless something answers at a tracking server's address.
-
-    MLflow's own client retries in silence for more than three minutes (measured on 3.17).
-    """
-    address = urlparse(uri)
-    if address.hostname is None or address.scheme not in ("http", "https"):
-        return  # databricks:// and the like: MLflow's own client knows where to connect
-    port = address.port or (443 if address.scheme == "https" else 80)
-    try:
-        socket.create_connection((address.hostname, port), timeout=timeout).close()
-    except OSError as error:
-        raise StorageError(
-            f"MLFLOW_TRACKING_URI={uri}: no server answers there ({error}); start it, correct the "
-            "address, or unset the variable to use SQLite in the home folder"
-        ) from error
-
-
 def copy_served_code(package: Path, destination: Path) -> None:
     """Copy the parts of the package that the registered model runs."""
     destination.mkdir()
@@ -385,6 +388,7 @@ def served_signature() -> "ModelSignature":
             [
                 ColSpec(Array(DataType.string), "track_ids"),
                 ColSpec(Array(DataType.double), "scores"),
+                ColSpec(DataType.string, "tier"),
             ]
         ),
         params=ParamSchema([ParamSpec("k", DataType.long, 20)]),

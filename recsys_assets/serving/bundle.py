@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys_assets.errors import DataError, StorageError
-from recsys_assets.models.base import Recommender
-from recsys_assets.models.registry import load_recommender
+from recsys_assets.models.tiers import TIERS, Tiered
 from recsys_assets.playlists import MISSING, Catalog, Float32, Int32, PlaylistSet
 
 CATALOG_FILE = "catalog.parquet"
@@ -25,9 +24,9 @@ MODEL_FOLDER = "model"
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A fitted recommender and the catalogue that it was fitted on."""
+    """A fitted recommender with its answer tiers, and the catalogue that it was fitted on."""
 
-    model: Recommender
+    model: Tiered
     catalog: Catalog
 
     @cached_property
@@ -68,7 +67,7 @@ class Bundle:
             artist_index=table["artist_index"].to_numpy().astype(np.int32),
             album_index=table["album_index"].to_numpy().astype(np.int32),
         )
-        return cls(load_recommender(folder / MODEL_FOLDER), catalog)
+        return cls(Tiered.load(folder / MODEL_FOLDER), catalog)
 
     def encode(self, ids: Sequence[str]) -> Int32:
         """Translate ids into indices; `MISSING` for an id that the catalogue lacks."""
@@ -92,7 +91,7 @@ class Bundle:
         playlists: Sequence[Sequence[str]],
         k: int,
         titles: Sequence[str | None] | None = None,
-    ) -> tuple[list[list[str]], Float32]:
+    ) -> tuple[list[list[str]], Float32, list[str]]:
         """Continue playlists given as lists of track ids and, where known, by title.
 
         Returns
@@ -100,13 +99,15 @@ class Bundle:
         ids
             For every playlist exactly `k` distinct track ids that are not in it, best first.
         scores : float32[n, k]
+        tiers
+            What each answer is made of: track, artist, title or popularity.
 
         Raises
         ------
         DataError
             If the model's catalogue cannot give `k` tracks beyond a playlist's own.
         """
-        items, scores = self.model.recommend(self.encode_playlists(playlists, titles), k)
+        items, scores, tiers = self.model.answer(self.encode_playlists(playlists, titles), k)
         short = (items == MISSING).any(axis=1)
         if short.any():
             row = int(np.flatnonzero(short)[0])
@@ -116,7 +117,8 @@ class Bundle:
                 f"tracks that are not in the playlist; ask for k <= {most}"
             )
         names = self.catalog.ids.take(pa.array(items.ravel())).to_pylist()
-        return [names[row * k : (row + 1) * k] for row in range(len(playlists))], scores
+        ids_of = [names[row * k : (row + 1) * k] for row in range(len(playlists))]
+        return ids_of, scores, [TIERS[tier] for tier in tiers]
 
 
 def _column(table: pa.Table, name: str) -> pa.StringArray:

@@ -2,8 +2,8 @@
 
 MLflow stores this file as it is ("models from code", no pickle) beside the parts of the package that
 it imports, and runs it where the model is loaded. Input: a table with a column `playlist` (lists of
-track ids). Output: `track_ids` and `scores`, exactly `k` of each. Nothing here may need Dagster,
-DuckDB or gensim.
+track ids). Output: `track_ids` and `scores`, exactly `k` of each, and `tier`, what the answer is
+made of. Nothing here may need Dagster, DuckDB or gensim.
 """
 
 from pathlib import Path
@@ -55,8 +55,10 @@ class PlaylistContinuation(PythonModel):
         titles = None
         if TITLE_COLUMN in model_input:
             titles = [one if isinstance(one, str) else None for one in model_input[TITLE_COLUMN]]
-        ids, scores = self._bundle.recommend_ids(playlists, k, titles)
-        return pd.DataFrame({"track_ids": ids, "scores": scores.astype(float).tolist()})
+        ids, scores, tiers = self._bundle.recommend_ids(playlists, k, titles)
+        return pd.DataFrame(
+            {"track_ids": ids, "scores": scores.astype(float).tolist(), "tier": tiers}
+        )
 
 
 mlflow.models.set_model(PlaylistContinuation())

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from recsys_assets import columns as c
 from recsys_assets.errors import DataError
-from recsys_assets.playlists import MISSING, Float32, Int32
+from recsys_assets.playlists import MISSING, Catalog, Float32, Int32, Int64
 from recsys_assets.progress import Progress, Ticker, silent
 
 BLOCK = 16384
@@ -73,6 +76,27 @@ def nearest_items(
         _check_distinct(keys, nearest)
         yield keys, nearest, np.asarray(scores, np.float32)
         ticker.done(start + len(keys))
+
+
+def plays_of(catalog: Catalog, counted: pa.Table) -> Int64:
+    """Return how often each item of a model's catalogue is played in the present data.
+
+    Parameters
+    ----------
+    catalog
+        The model's own, which may be older than the data.
+    counted
+        The table track_catalog, columns track_id and play_count.
+
+    Returns
+    -------
+    int64[len(catalog)]
+        0 for an item that the data lacks.
+    """
+    at = pc.index_in(catalog.ids, value_set=pc.cast(counted[c.TRACK_ID], pa.string()))
+    plays = counted[c.PLAY_COUNT].to_numpy().astype(np.int64)
+    places = pc.fill_null(at, len(plays)).to_numpy(zero_copy_only=False)
+    return np.asarray(np.append(plays, 0)[places])
 
 
 def _too_few(model: SimilarItems, neighbours: int) -> DataError:

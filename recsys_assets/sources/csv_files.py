@@ -5,11 +5,12 @@ each format's own module.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import duckdb
+import pyarrow as pa
 
 from recsys_assets.errors import SourceError
 from recsys_assets.sources.containers import open_bytes
@@ -52,7 +53,37 @@ def stage_csv(
     """
     started = time.monotonic()
     file = work.manifest.files[number]
-    header = _header(file)
+    header = read_header(file)
+    with open_bytes(Path(file.path), file.container, file.member, file.name) as stream:
+        base = number * SEQ_PER_FILE
+        reader = RecordReader(stream, file.name, base, len(header), multiline=multiline)
+        try:
+            stage_records(work, table, header, columns, reader.arrow(), first=number == 0)
+        except duckdb.Error:
+            if reader.failure is not None:
+                raise reader.failure from None
+            raise
+    return FileRead(reader.records, reader.size, time.monotonic() - started)
+
+
+def stage_records(
+    work: Workspace,
+    table: str,
+    header: Sequence[str],
+    columns: Columns,
+    records: pa.RecordBatchReader,
+    *,
+    first: bool,
+) -> None:
+    """Insert records into `table`, which is made if they are the `first`.
+
+    Parameters
+    ----------
+    header
+        Names of the fields.
+    records
+        Of the schema `RECORD_SCHEMA`.
+    """
     width = len(header)
     asked = dict(columns({name: f"field_{at}" for at, name in enumerate(header)}))
     defect = asked.pop("defect")
@@ -81,23 +112,16 @@ def stage_csv(
         SELECT seq, defect,
             CASE WHEN defect IS NULL THEN {raw_text} ELSE {RAW_TEXT} END AS raw_text, {kept}
         FROM judged"""
-    with open_bytes(Path(file.path), file.container, file.member, file.name) as stream:
-        base = number * SEQ_PER_FILE
-        reader = RecordReader(stream, file.name, base, width, multiline=multiline)
-        work.connection.register("csv_records", reader.arrow())
-        try:
-            verb = f"INSERT INTO {table}" if number else f"CREATE TEMP TABLE {table} AS"
-            work.connection.execute(f"{verb} {select}")
-        except duckdb.Error:
-            if reader.failure is not None:
-                raise reader.failure from None
-            raise
-        finally:
-            work.connection.unregister("csv_records")
-    return FileRead(reader.records, reader.size, time.monotonic() - started)
+    work.connection.register("csv_records", records)
+    try:
+        verb = f"CREATE TEMP TABLE {table} AS" if first else f"INSERT INTO {table}"
+        work.connection.execute(f"{verb} {select}")
+    finally:
+        work.connection.unregister("csv_records")
 
 
-def _header(file: RawFile) -> list[str]:
+def read_header(file: RawFile) -> list[str]:
+    """Return the names in a CSV file's header, in lower case."""
     with open_bytes(Path(file.path), file.container, file.member, file.name) as stream:
         while line := stream.readline():
             names = parse_header(line)

@@ -1,4 +1,4 @@
-"""From raw files to the two parquet files, cleaned and rejected rows, with a report of both.
+"""From raw files to cleaned and rejected rows in parquet, with a report of both.
 
 Orchestrates: a reader stages its rows in a scratch DuckDB, filters mark what to leave out,
 positions are numbered, both files are written aside and moved into place. No rule of one format.
@@ -7,7 +7,8 @@ positions are numbered, both files are written aside and moved into place. No ru
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -17,8 +18,10 @@ import pyarrow.parquet as pq
 
 from recsys_assets import columns as c
 from recsys_assets.errors import DataError, SourceError
+from recsys_assets.files import replaced_folder
 from recsys_assets.progress import Progress, silent
 from recsys_assets.sources import interactions, listening, mpd, nowplaying
+from recsys_assets.sources.coded import CodedFiles, code_cleaned
 from recsys_assets.sources.fields import literal
 from recsys_assets.sources.filters import FILTERED, apply_filters
 from recsys_assets.sources.formats import (
@@ -29,6 +32,7 @@ from recsys_assets.sources.formats import (
 )
 from recsys_assets.sources.manifest import RawManifest
 from recsys_assets.sources.options import IngestOptions
+from recsys_assets.sources.quick_write import NumberedRows
 from recsys_assets.sources.relation import SEQ, SEQ_PER_FILE, Staged, Workspace
 from recsys_assets.sources.report import FileReport, IngestReport, RejectedCount
 
@@ -66,7 +70,7 @@ def ingest(
         Filters and choices.
     cleaned_path, rejected_path
         Parquet files (zstd) to write, with `CLEANED_COLUMNS` and `REJECTED_COLUMNS`; replaced when
-        both are complete.
+        both are complete. The cleaned rows as integers go beside them (`CodedFiles.beside`).
     scratch
         Folder for temporary files, made if needed; what is put there is removed again.
     memory_limit, threads
@@ -92,20 +96,17 @@ def ingest(
     try:
         with closing(_connect(folder, memory_limit, threads)) as connection:
             work = Workspace(connection, manifest, options, folder, progress)
-            staged = _READERS[manifest.format](work)
-            apply_filters(work, staged)
-            _require_rows(work, staged)
-            progress(f"writing {cleaned_path.name} and {rejected_path.name}")
-            connection.execute(
-                f"COPY ({_cleaned(work, staged)}) TO {literal(str(asides[0]))} {_COPY}"
-            )
-            connection.execute(
-                f"COPY ({_rejected(work, staged)}) TO {literal(str(asides[1]))} {_COPY}"
-            )
-            files = _file_reports(work, staged, asides[1])
-        written = [int(pq.read_metadata(aside).num_rows) for aside in asides]
-        asides[0].replace(cleaned_path)
-        asides[1].replace(rejected_path)
+            with replaced_folder(CodedFiles.beside(cleaned_path).folder) as coded:
+                quick = manifest.format == NOWPLAYING_CSV and not options.filters
+                write = _clean_quickly if quick else _clean_by_sql
+                staged, taken = write(work, asides[0], CodedFiles(coded), threads)
+                connection.execute(
+                    f"COPY ({_rejected(work, staged)}) TO {literal(str(asides[1]))} {_COPY}"
+                )
+                files = _file_reports(work, staged, taken, asides[1])
+                written = [int(pq.read_metadata(aside).num_rows) for aside in asides]
+                asides[0].replace(cleaned_path)
+                asides[1].replace(rejected_path)
     finally:
         for aside in asides:
             aside.unlink(missing_ok=True)
@@ -123,6 +124,39 @@ def ingest(
         f"{report.rejected_written:,} rejected in {report.seconds:.1f} s"
     )
     return report
+
+
+def _clean_by_sql(
+    work: Workspace, cleaned: Path, coded: CodedFiles, threads: int | None
+) -> tuple[Staged, Mapping[int, int]]:
+    """Write the cleaned and the coded rows of any format; returns the rows taken of each file."""
+    del threads  # the connection's
+    staged = _READERS[work.manifest.format](work)
+    apply_filters(work, staged)
+    _require_rows(work, staged)
+    work.progress("writing the cleaned rows")
+    work.connection.execute(f"COPY ({_cleaned(work, staged)}) TO {literal(str(cleaned))} {_COPY}")
+    code_cleaned(work.connection, cleaned, coded)
+    taken = work.connection.execute(
+        f"SELECT {SEQ} // {SEQ_PER_FILE}, count(*) FROM {_sound(work, staged)} GROUP BY ALL"
+    ).fetchall()
+    return staged, dict(taken)
+
+
+def _clean_quickly(
+    work: Workspace, cleaned: Path, coded: CodedFiles, threads: int | None
+) -> tuple[Staged, Mapping[int, int]]:
+    """Do the same for #nowplaying files without filters, faster and in less memory."""
+    staged, numbered, taken = nowplaying.read(work, threads=threads)
+    apply_filters(work, staged)
+    _require_rows(work, staged)
+    work.progress("writing the cleaned rows")
+    rows = NumberedRows(numbered, staged.columns, work.connection)
+    with ThreadPoolExecutor(1, thread_name_prefix="recsys") as pool:
+        writing = pool.submit(rows.write_cleaned, cleaned)
+        rows.write_coded(coded)
+        writing.result()
+    return staged, dict(enumerate(taken))
 
 
 def _connect(
@@ -204,12 +238,9 @@ def _require_rows(work: Workspace, staged: Staged) -> None:
         )
 
 
-def _file_reports(work: Workspace, staged: Staged, rejected_path: Path) -> tuple[FileReport, ...]:
-    cleaned = dict(
-        work.connection.execute(
-            f"SELECT {SEQ} // {SEQ_PER_FILE}, count(*) FROM {_sound(work, staged)} GROUP BY ALL"
-        ).fetchall()
-    )
+def _file_reports(
+    work: Workspace, staged: Staged, taken: Mapping[int, int], rejected_path: Path
+) -> tuple[FileReport, ...]:
     rejected: dict[str, list[RejectedCount]] = {}
     for name, *count in work.connection.execute(
         f"""SELECT {c.SOURCE_FILE}, {c.KIND}, {c.REASON}, count(*) AS rows
@@ -221,7 +252,7 @@ def _file_reports(work: Workspace, staged: Staged, rejected_path: Path) -> tuple
         FileReport(
             name=file.name,
             rows_read=read.rows,
-            cleaned=cleaned.get(number, 0),
+            cleaned=taken.get(number, 0),
             rejected=tuple(rejected.get(file.name, ())),
             bytes=read.bytes,
             rejected_bytes=read.rejected_bytes,

@@ -20,11 +20,17 @@ from recsys_assets.sources.manifest import RawFile
 from recsys_assets.sources.relation import SEQ_PER_FILE, FileRead, Staged, Workspace
 
 _NEEDED = ("playlist_id", "position", "track_id")
-_OPTIONAL = ("user_id", "playlist", "track", "artist", "album")
+_OPTIONAL = ("user_id", "playlist", "track", "artist", "album", "started_at")
+
+_TIME = "[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+]00(:?00)?)?"
+_ISO_DATE = f"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}([T ]{_TIME})?"
+"""Dates in UTC. DuckDB's cast to TIMESTAMP drops any other offset in silence (1.5.6)."""
 
 
 def stage(work: Workspace) -> Staged:
     """Stage interactions; of two rows with one (playlist_id, position) the first is taken."""
+    # A parquet column of times with a zone is read as text: in UTC on every machine.
+    work.connection.execute("SET TimeZone = 'UTC'")
     files = []
     for number, file in enumerate(work.manifest.files):
         if _is_parquet(file):
@@ -52,6 +58,7 @@ def stage(work: Workspace) -> Staged:
             c.ALBUM_NAME: "album",
             c.USER_ID: "user_name",
             c.PLAYLIST_NAME: "playlist_name",
+            c.STARTED_AT: "started_at",
         },
         playlist=("playlist",),
         order="place",
@@ -71,6 +78,7 @@ _STAGED_AS = {
     "track": "track",
     "artist": "artist",
     "album": "album",
+    "started_at": "started_at",
 }
 """Column of the source -> column of the staged table."""
 
@@ -84,11 +92,18 @@ def _columns(fields: Mapping[str, str]) -> Mapping[str, str]:
         for name, alias in _STAGED_AS.items()
         if name != "position"
     }
+    time = fields.get("started_at", "NULL::VARCHAR")
+    started_at = f"""CASE WHEN regexp_full_match({time}, '[0-9]{{12,15}}')
+        THEN make_timestamp({time}::BIGINT * 1000)
+        WHEN regexp_full_match({time}, '{_ISO_DATE}') THEN TRY_CAST({time} AS TIMESTAMP) END"""
     return {
         "defect": f"""coalesce({first_empty([(name, fields[name]) for name in _NEEDED])},
-            CASE WHEN NOT {whole} THEN 'position is not a whole number' END)""",
+            CASE WHEN NOT {whole} THEN 'position is not a whole number'
+                WHEN {time} IS NOT NULL AND ({started_at}) IS NULL
+                THEN 'started_at is neither a date in UTC nor epoch milliseconds' END)""",
         "raw_text": RAW_TEXT,
         **values,
+        "started_at": started_at,
         "place": f"split_part({place}, '.', 1)::BIGINT",
     }
 

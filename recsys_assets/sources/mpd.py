@@ -28,7 +28,7 @@ def stage(work: Workspace) -> Staged:
     work.connection.execute(f"""
         CREATE TEMP TABLE seen_playlists (pid VARCHAR, source_file VARCHAR);
         CREATE TEMP TABLE staged (seq BIGINT, defect VARCHAR, raw_text VARCHAR, json_path VARCHAR,
-            pid VARCHAR, playlist_name VARCHAR, place BIGINT,
+            pid VARCHAR, playlist_name VARCHAR, modified_at TIMESTAMP, place BIGINT,
             {", ".join(f"{name} VARCHAR" for name in _TRACK_FIELDS)})""")
     files = [_stage_slice(work, number) for number in range(len(work.manifest.files))]
     # An artist whose URI some rows lack is one artist all the same.
@@ -54,6 +54,7 @@ def stage(work: Workspace) -> Staged:
             c.ALBUM_ID: f"coalesce(album_uri, {scoped_id('artist_name', 'album_name', 'pid')})",
             c.ALBUM_NAME: "album_name",
             c.PLAYLIST_NAME: "playlist_name",
+            c.STARTED_AT: "modified_at",
         },
         playlist=("pid",),
         order="place, seq",
@@ -133,7 +134,7 @@ def _count_entries(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
 
 def _insert(work: Workspace, number: int, file: RawFile, path: Path) -> None:
     name = literal(file.name)
-    shape = json.dumps({"pid": "VARCHAR", "name": "VARCHAR"})
+    shape = json.dumps({"pid": "VARCHAR", "name": "VARCHAR", "modified_at": "VARCHAR"})
     track_shape = json.dumps({"pos": "VARCHAR", **dict.fromkeys(_TRACK_FIELDS, "VARCHAR")})
     raw = (
         "coalesce(track, 'null')"
@@ -143,6 +144,8 @@ def _insert(work: Workspace, number: int, file: RawFile, path: Path) -> None:
     work.connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE slice_playlists AS
         SELECT index, one, {trimmed("head.pid")} AS pid, {trimmed("head.name")} AS playlist_name,
+            CASE WHEN regexp_full_match(head.modified_at, '[0-9]{{1,11}}')
+                THEN make_timestamp(head.modified_at::BIGINT * 1000000) END AS modified_at,
             json_type(one, '$.tracks') AS tracks_type
         FROM (SELECT index, one, json_transform(one, '{shape}') AS head
             FROM (SELECT unnest(playlists) AS one, generate_subscripts(playlists, 1) - 1 AS index
@@ -161,7 +164,7 @@ def _insert(work: Workspace, number: int, file: RawFile, path: Path) -> None:
     work.connection.execute(f"""
         INSERT INTO staged
         WITH entries AS (
-            SELECT index, pid, playlist_name, tracks_type, unnest(tracks) AS track,
+            SELECT index, pid, playlist_name, modified_at, tracks_type, unnest(tracks) AS track,
                 generate_subscripts(tracks, 1) - 1 AS listed
             FROM (SELECT *, CASE
                     WHEN one IS NULL OR json_type(one) <> 'OBJECT' THEN [one]
@@ -170,7 +173,7 @@ def _insert(work: Workspace, number: int, file: RawFile, path: Path) -> None:
                     END AS tracks
                 FROM slice_playlists)
         ), named AS (
-            SELECT index, pid, playlist_name, listed, track, tracks_type, pos, {fields}
+            SELECT index, pid, playlist_name, modified_at, listed, track, tracks_type, pos, {fields}
             FROM (SELECT *, {trimmed("entry.pos")} AS pos FROM
                 (SELECT *, json_transform(track, '{track_shape}') AS entry FROM entries))
         ), judged AS (
@@ -190,7 +193,8 @@ def _insert(work: Workspace, number: int, file: RawFile, path: Path) -> None:
         SELECT {number * SEQ_PER_FILE} + index * {_TRACKS_PER_PLAYLIST} + listed, defect, {raw},
             concat('$.playlists[', index, ']',
                 CASE WHEN tracks_type = 'ARRAY' THEN concat('.tracks[', listed, ']') END),
-            pid, playlist_name, CASE WHEN defect IS NULL THEN coalesce(pos::BIGINT, listed) END,
+            pid, playlist_name, modified_at,
+            CASE WHEN defect IS NULL THEN coalesce(pos::BIGINT, listed) END,
             artist_name, {_bare("track_uri", "track")}, {_bare("artist_uri", "artist")}, track_name,
             {_bare("album_uri", "album")}, album_name
         FROM judged""")

@@ -75,8 +75,8 @@ def content(settings: Settings) -> dict[str, str]:
     hashes = {
         str(path.relative_to(settings.home)): hashlib.sha256(path.read_bytes()).hexdigest()
         for folder in (settings.cleaned, settings.similarity)
-        for path in sorted(folder.iterdir())
-        if path.name != "ingestion.json"  # holds seconds
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "ingestion.json"  # holds seconds
     }
     with duckdb.connect(str(settings.database), read_only=True) as connection:
         for (table,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall():

@@ -135,12 +135,50 @@ def test_splits(database: Database, sides: tuple[range, ...], passed: bool) -> N
 
 
 @pytest.mark.parametrize(("validation", "passed"), [(200, True), (100, False)])
-def test_shares(database: Database, validation: int, passed: bool) -> None:
+def test_shares(database: Database, settings: Settings, validation: int, passed: bool) -> None:
     """Prevents a split that is not 70 / 20 / 10."""
     tables = split_tables(range(700), range(validation), range(100), range(1000))
-    result = preparation.split_shares(database=database(*tables))
+    result = preparation.split_shares(database=database(*tables), settings=settings)
     assert result.passed is passed
     assert result.severity == dg.AssetCheckSeverity.WARN
+
+
+@pytest.mark.parametrize(("train", "validation", "passed"), [(880, 100, True), (878, 102, False)])
+def test_sizes_of_a_temporal_split(
+    database: Database, settings: Settings, train: int, validation: int, passed: bool
+) -> None:
+    """Prevents a number of validation playlists that is not the one asked for."""
+    asked = settings.model_copy(
+        update={"split": "temporal", "validation_size": 100, "test_size": 0.02}
+    )
+    tables = split_tables(range(train), range(validation), range(20), range(1000))
+    result = preparation.split_shares(database=database(*tables), settings=asked)
+    assert result.passed is passed
+
+
+@pytest.mark.parametrize(
+    ("split", "validation_day", "passed"),
+    [("temporal", 3, True), ("temporal", 2, True), ("temporal", 1, False), ("hash", 1, True)],
+)
+def test_time_order(
+    database: Database, settings: Settings, split: str, validation_day: int, passed: bool
+) -> None:
+    """Prevents training on playlists that are later than those it is measured on."""
+    days = {
+        c.TRAIN_PLAYLISTS: (1, 2),
+        c.VALIDATION_PLAYLISTS: (validation_day, 4),
+        c.TEST_PLAYLISTS: (4, 5),
+    }
+    reader = database(
+        *(
+            f"CREATE TABLE {table} AS SELECT 'p' AS {c.PLAYLIST_ID}, "
+            f"unnest([TIMESTAMP '2020-01-0{low}', TIMESTAMP '2020-01-0{high}']) AS {c.STARTED_AT}"
+            for table, (low, high) in days.items()
+        )
+    )
+    asked = settings.model_copy(update={"split": split})
+    result = preparation.splits_are_in_time_order(database=reader, settings=asked)
+    assert result.passed is passed
 
 
 def test_lost_row_is_noticed(settings: Settings, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from recsys_assets.evaluation.ranking import evaluate_ranking
 from recsys_assets.evaluation.records import CandidateRecord, Measurement
 from recsys_assets.evaluation.tutorial import tutorial_hits
 from recsys_assets.playlists import MISSING, Catalog, PlaylistSet
-from recsys_assets_tests.evaluation.fakes import Scripted
+from recsys_assets_tests.evaluation.fakes import Scripted, TellingTiers
 
 CATALOG = Catalog.anonymous(8)
 TRAIN = PlaylistSet.from_lists([[0, 1, 2], [0, 1], [0, 3]])
@@ -41,9 +41,30 @@ def test_protocol_by_hand() -> None:
     assert found[m.COLD_QUERY_SHARE].value == 0.25
     assert found[m.COVERAGE_100].value == 1.0
     assert found[m.HIT_RATE_100].low <= 0.5 <= found[m.HIT_RATE_100].high
-    slices = {one.slice: one.value for one in evaluation.measurements if one.slice != "all"}
+    slices = {
+        one.slice: one.value
+        for one in evaluation.measurements
+        if one.slice != "all" and one.metric == m.HIT_RATE_100
+    }
     assert slices["target_plays_unseen"] == 0
     assert slices["target_plays_1_to_4"] == pytest.approx(2 / 3)
+
+
+def test_tiers_are_measured_one_by_one() -> None:
+    """Prevents a tier's hit rate from being another's, and a tier of no query from being shown."""
+    held_out = PlaylistSet.from_lists([[0, 1], [5, 1], [6, 7], [3, 0]])
+    model = TellingTiers([0, 1, 2, 3], size=8)  # known tracks: track; 5: artist; others: popularity
+    evaluation = evaluate(model, held_out, CATALOG, TRAIN, seed=0)
+    found = {(one.metric, one.slice): one.value for one in evaluation.measurements}
+    tiers = {key: value for key, value in found.items() if key[1].startswith("tier")}
+    assert tiers == {
+        (m.HIT_RATE_100, "tier_track"): 1.0,
+        (m.PLAYLISTS, "tier_track"): 2.0,
+        (m.HIT_RATE_100, "tier_artist"): 1.0,
+        (m.PLAYLISTS, "tier_artist"): 1.0,
+        (m.HIT_RATE_100, "tier_popularity"): 0.0,
+        (m.PLAYLISTS, "tier_popularity"): 1.0,
+    }
 
 
 def test_block_size_does_not_matter() -> None:

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from recsys_assets.models.base import Recommender
+from recsys_assets.models.extras import is_installed
 from recsys_assets.models.registry import FAMILIES, build
 from recsys_assets.playlists import Catalog, PlaylistSet
 
@@ -15,9 +17,23 @@ PARAMETERS = {
     "ppmi_svd": {"factors": 6, "min_playlists": 1},
     "als": {"factors": 6, "min_playlists": 1},
     "ease": {"memory_mb": 1},
+    "matrix_factorisation": {"min_playlists": 1, "factors": 8, "epochs": 12, "batch_size": 256},
+    "mlp": {"min_playlists": 1, "factors": 8, "epochs": 12, "batch_size": 256, "layers": [8, 8]},
     "two_stage": {"folds": 2, "rounds": 4, "leaf_rows": 5, "negatives": 8},
 }
 """Hyperparameters that suit the tiny synthetic sets, where a family's defaults do not."""
+TRAINABLE = [name for name, one in FAMILIES.items() if one.extra is None or is_installed(one.extra)]
+"""The families that can be fitted with what is installed."""
+EVERY_FAMILY = [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(
+            name not in TRAINABLE, reason=f"needs the extra {FAMILIES[name].extra}"
+        ),
+    )
+    for name in FAMILIES
+]
+"""Parameters of a test of all families; those that cannot be fitted are skipped, saying so."""
 
 
 def block_playlists(*, shuffled: bool = False, seed: int = 5) -> PlaylistSet:

@@ -309,3 +309,18 @@ def test_ease_keeps_the_best_neighbours() -> None:
     items, _ = short._rank(queries, 5)
     assert items[:, :3].tolist() == best.tolist()
     assert (items[:, 3:] == MISSING).all()
+
+
+def test_vocabulary_of_the_most_frequent() -> None:
+    """Prevents rows, counts and playlists that mean different items after a cut."""
+    train = PlaylistSet.from_lists([[3, 1], [1, 3], [3, 2], [1, 3, 2], [0]])
+    words = Vocabulary.of(train, 4, 1, "")
+    # Pairs with themselves: 22 of all items, 21 of 3, 1 and 2, and 13 of 3 and 1.
+    assert words.within_pairs(22).items.tolist() == [0, 1, 2, 3]
+    assert words.within_pairs(21).items.tolist() == [1, 2, 3]
+    for cut in (words.within_pairs(20), words.within_pairs(13), words.most_frequent(2)):
+        assert cut.items.tolist() == [1, 3]
+        assert cut.playlists.tolist() == [3, 4]
+        assert cut.sets.offsets.tolist() == [0, 2, 4, 5, 7, 7]
+        assert cut.sets.items.tolist() == [0, 1, 0, 1, 1, 0, 1]
+    assert words.within_pairs(1).items.tolist() == [3]

@@ -15,19 +15,21 @@ from hypothesis import strategies as st
 from recsys_assets.errors import DataError, StorageError
 from recsys_assets.models import parallel
 from recsys_assets.models.base import ARRAYS_FILE, META_FILE, Recommender
-from recsys_assets.models.registry import FAMILIES, load_recommender
+from recsys_assets.models.registry import load_recommender
 from recsys_assets.playlists import MISSING, PlaylistSet
 from recsys_assets_tests.models.blocks import (
     BLOCK_SIZE,
     BLOCKS,
+    EVERY_FAMILY,
     SIZE,
+    TRAINABLE,
     block_catalog,
     block_playlists,
     block_titles,
     fitted,
 )
 
-LEARNING = [name for name in FAMILIES if name != "popularity"]
+LEARNING = [one for one in EVERY_FAMILY if one.values != ("popularity",)]
 WITHOUT_NEIGHBOURS = {"title"}
 """Families to which an item alone says nothing: their `similar` answers with popular items."""
 QUERIES = PlaylistSet.from_lists(
@@ -87,7 +89,7 @@ def assert_valid(model: Recommender, train: PlaylistSet, queries: list[list[int]
 lists_of = st.lists(st.integers(0, 11), max_size=9)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EVERY_FAMILY)
 @examples(max_examples=25)
 @given(
     train=st.lists(lists_of, min_size=1, max_size=6).filter(any),
@@ -99,12 +101,16 @@ def test_recommend_keeps_its_promise(
 ) -> None:
     """Prevents short, repeated, unsorted or already owned answers, whatever the playlists."""
     playlists = PlaylistSet.from_lists(train)
-    small = {"epochs": 1, "vector_size": 4} if family == "word2vec" else {}
+    small = {
+        "word2vec": {"epochs": 1, "vector_size": 4},
+        "matrix_factorisation": {"epochs": 1},
+        "mlp": {"epochs": 1},
+    }.get(family, {})
     model = fitted(family, playlists, 14, **small)
     assert_valid(model, playlists, queries, k)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EVERY_FAMILY)
 def test_thread_count_changes_nothing(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prevents results that depend on the machine's cores."""
     answers = []
@@ -121,7 +127,7 @@ def test_thread_count_changes_nothing(family: str, monkeypatch: pytest.MonkeyPat
             assert one.tobytes() == two.tobytes()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EVERY_FAMILY)
 def test_batch_changes_nothing(family: str) -> None:
     """Prevents a served single request from getting another answer than the evaluated block."""
     model = fitted(family, block_playlists())
@@ -134,9 +140,8 @@ def test_batch_changes_nothing(family: str) -> None:
 
 FIT_AND_PRINT = """
 import hashlib
-from recsys_assets.models.registry import FAMILIES
-from recsys_assets_tests.models.blocks import block_playlists, fitted
-for family in FAMILIES:
+from recsys_assets_tests.models.blocks import TRAINABLE, block_playlists, fitted
+for family in TRAINABLE:
     arrays = fitted(family, block_playlists())._arrays()
     print(family, hashlib.sha256(b"".join(a.tobytes() for a in arrays.values())).hexdigest())
 """
@@ -155,11 +160,11 @@ def test_processes_agree() -> None:
         ).stdout
         for seed, threads in (("0", "1"), ("12345", "2"))
     ]
-    assert outputs[0].split()[::2] == list(FAMILIES)
+    assert outputs[0].split()[::2] == TRAINABLE
     assert outputs[0] == outputs[1]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EVERY_FAMILY)
 def test_save_and_load(family: str, tmp_path: Path) -> None:
     """Prevents a stored model that answers otherwise, or needs pickle to be read."""
     model = fitted(family, block_playlists())
@@ -185,7 +190,7 @@ def test_loading_what_is_no_model(tmp_path: Path) -> None:
         load_recommender(tmp_path)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EVERY_FAMILY)
 def test_nothing_to_learn_from(family: str) -> None:
     """Prevents an empty model from being stored and registered."""
     with pytest.raises(DataError, match="at least one training playlist"):

@@ -46,6 +46,10 @@ def scores_of(query: list[int], **changed: object) -> dict[int, float]:
         ([4, 0], {"match_recency": 1}, {1: 1, 2: 1, 3: 1, 5: 0.8782}),
         ([4, 0], {"idf_power": 0}, {1: 1, 2: 1, 3: 1, 5: 1}),
         ([4, 0], {"neighbours": 1}, {5: 1}),
+        # 4 weighs more and is in one place, 0 in two; the heaviest is looked up all the same.
+        ([0, 4], {"postings": 2}, {5: 1}),
+        ([0, 4], {"postings": 3}, {5: 1, 1: 0.5693, 2: 0.5693, 3: 0.5693}),
+        ([0], {"postings": 1}, {1: 1, 2: 1, 3: 1}),
         # The same similarity: the neighbour of smaller index.
         ([0], {"neighbours": 1}, {1: 1, 2: 1}),
         # Two matches with one playlist, and an unknown track in between.

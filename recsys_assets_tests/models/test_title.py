@@ -156,3 +156,11 @@ def test_any_title(
             return model.recommend(PlaylistSet(asked.offsets, asked.items, titles), k)
 
     assert_valid(Titled(), playlists, [query for query, _ in queries], 8)  # type: ignore[arg-type]
+
+
+def test_max_tracks_keeps_the_best_of_each_title() -> None:
+    """Prevents a title of thousands of playlists from growing without bound, or losing its best."""
+    # Last tracks weigh 1 and those before 2 ** -0.2: 1 and 3 are the best of "road trip".
+    assert {item for item, _ in ranked("road trip")} == {0, 1, 2, 3}
+    assert [item for item, _ in ranked("road trip", max_tracks=2)] == [1, 3]
+    assert [item for item, _ in ranked("sleep", max_tracks=2)] == [5, 4]

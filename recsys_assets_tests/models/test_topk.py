@@ -55,6 +55,18 @@ def test_dense_decides_by_exact_scores() -> None:
     assert scores.tolist() == expected_scores
 
 
+def test_dense_with_more_ties_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents ties beyond the spare candidates from being answered by chance."""
+    monkeypatch.setattr(topk, "ITEM_TILE", 64)
+    vectors = np.tile(np.array([[1, 0], [0, 1], [1, 0], [0.5, 0.5]], np.float32), (250, 1))
+    queries = np.array([[1, 0], [0.1, 0.9], [0, 0]], np.float32)
+    offsets, excluded = np.array([0, 2, 3, 3]), np.array([0, 4, 5], np.int32)
+    rows, scores = topk.top_k_dense(queries, vectors, offsets, excluded, 5)
+    assert rows[:2].tolist() == [[2, 6, 8, 10, 12], [1, 9, 13, 17, 21]]
+    assert scores[0].tolist() == [1.0] * 5
+    assert rows[2].tolist() == [MISSING] * 5
+
+
 def test_dense_without_rows() -> None:
     """Prevents a failure where a model knows nothing or nobody asks."""
     none = np.zeros(3, np.int64), np.empty(0, np.int32)

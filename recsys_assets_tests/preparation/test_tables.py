@@ -22,7 +22,7 @@ from recsys_assets.preparation.sequences import (
     playlist_sequences_query,
     track_playlists,
 )
-from recsys_assets.preparation.split import SPLIT_OF_TABLE, split_query, split_side
+from recsys_assets.preparation.split import SPLIT_OF_TABLE, SplitRule, split_query
 from recsys_assets_tests.conftest import write_cleaned
 
 SALT = "salt"
@@ -38,13 +38,11 @@ def prepare(
     cleaned: Path, *, salt: str = SALT, sample_percent: float = 100
 ) -> duckdb.DuckDBPyConnection:
     """Make all tables of the group preparation in memory."""
-    connection = duckdb.connect()
+    connection, rule = duckdb.connect(), SplitRule(salt, sample_percent)
     for table, query in {
-        c.ARTIST_CATALOG: artist_catalog_query(cleaned, salt=salt, sample_percent=sample_percent),
-        c.TRACK_CATALOG: track_catalog_query(cleaned, salt=salt, sample_percent=sample_percent),
-        c.PLAYLIST_SEQUENCES: playlist_sequences_query(
-            cleaned, salt=salt, sample_percent=sample_percent
-        ),
+        c.ARTIST_CATALOG: artist_catalog_query(cleaned, rule),
+        c.TRACK_CATALOG: track_catalog_query(cleaned, rule),
+        c.PLAYLIST_SEQUENCES: playlist_sequences_query(cleaned, rule),
         **{table: split_query(table) for table in SPLIT_OF_TABLE},
     }.items():
         query.create(connection, table)
@@ -54,7 +52,7 @@ def prepare(
 def side_of(playlist: str, salt: str = SALT) -> str:
     """Ask the split expression for one playlist."""
     return duckdb.execute(
-        f"SELECT {split_side('id', salt)} FROM (SELECT ? AS id)", [playlist]
+        f"SELECT {SplitRule(salt).side()} FROM (SELECT ? AS {c.PLAYLIST_ID})", [playlist]
     ).fetchall()[0][0]
 
 
@@ -147,8 +145,8 @@ def test_playlists_never_change_side(tmp_path: Path) -> None:
 def test_split_shares_are_70_20_10() -> None:
     """Prevents a hash that splits unevenly."""
     rows = duckdb.execute(
-        f"SELECT side, count(*) FROM (SELECT {split_side('id::VARCHAR', SALT)} AS side "
-        "FROM range(100000) t(id)) GROUP BY side"
+        f"SELECT side, count(*) FROM (SELECT {SplitRule(SALT).side()} AS side "
+        f"FROM (SELECT id::VARCHAR AS {c.PLAYLIST_ID} FROM range(100000) t(id))) GROUP BY side"
     ).fetchall()
     shares = {side: count / 100_000 for side, count in rows}
     assert shares == pytest.approx({c.TRAIN: 0.7, c.VALIDATION: 0.2, c.TEST: 0.1}, abs=0.005)

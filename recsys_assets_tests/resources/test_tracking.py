@@ -7,10 +7,14 @@ import pytest
 
 from recsys_assets.definitions import build_tracking
 from recsys_assets.errors import StorageError
+from recsys_assets.evaluation.comparable import TrainedOn
 from recsys_assets.evaluation.promotion import Decision
 from recsys_assets.models.popularity import Popularity
+from recsys_assets.models.tiers import Tiered
 from recsys_assets.playlists import Catalog, PlaylistSet
-from recsys_assets.resources.tracking import MlflowTracking, require_server
+from recsys_assets.preparation.split import SplitRule
+from recsys_assets.resources.server import require_server
+from recsys_assets.resources.tracking import MlflowTracking
 from recsys_assets.serving.bundle import Bundle
 from recsys_assets.settings import Settings
 
@@ -39,6 +43,17 @@ def test_failed_candidate_is_a_failed_run(tracking: MlflowTracking) -> None:
     assert tracking.client.get_run(parent).info.status == "FINISHED"
 
 
+def test_values_per_epoch(tracking: MlflowTracking) -> None:
+    """Prevents learning curves that are lost, or of which only the last epoch is left."""
+    with tracking.child_run("run", "name", "key") as child:
+        tracking.log(
+            child, params={}, metrics={"hit": 0.5}, history={"loss": [0.7, 0.4], "valid": [0.9]}
+        )
+    found = tracking.client.get_metric_history(child, "loss")
+    assert [(one.step, one.value) for one in found] == [(1, 0.7), (2, 0.4)]
+    assert tracking.client.get_run(child).data.metrics == {"hit": 0.5, "loss": 0.4, "valid": 0.9}
+
+
 def test_open_runs_of_a_killed_refresh_are_closed(tracking: MlflowTracking) -> None:
     """Prevents runs of a killed refresh from running for ever; other installations' are left."""
     killed = tracking.parent_run("killed")
@@ -55,11 +70,16 @@ def test_open_runs_of_a_killed_refresh_are_closed(tracking: MlflowTracking) -> N
 def register(tracking: MlflowTracking, folder: Path, fingerprint: str, *, promote: bool) -> str:
     """Register a small model."""
     catalog = Catalog.anonymous(4)
-    model = Popularity().fit(PlaylistSet.from_lists([[0, 1, 2]]), catalog, seed=0)
+    model = Tiered.fit(Popularity(), PlaylistSet.from_lists([[0, 1, 2]]), catalog, seed=0)
     Bundle(model, catalog).save(folder)
     with tracking.child_run("run", "best", "best_model") as run:
         version = tracking.register(
-            run, folder, fingerprint=fingerprint, candidate="x", decision=Decision(promote, "why")
+            run,
+            folder,
+            fingerprint=fingerprint,
+            candidate="x",
+            decision=Decision(promote, "why"),
+            trained_on=TrainedOn.by(SplitRule("salt"), None),
         )
     tracking.apply_decision(version)
     return version
@@ -80,5 +100,6 @@ def test_registry(tracking: MlflowTracking, tmp_path: Path) -> None:
     tracking.client.set_registered_model_alias(tracking.registered_model, "champion", first)
     tracking.apply_decision(third)  # what an unchanged refresh does again
     assert tracking.champion() == first
+    assert tracking.trained_on(first) == TrainedOn.by(SplitRule("salt"), None)
     tracking.download_bundle(first, tmp_path / "copy")
     assert Bundle.load(tmp_path / "copy").recommend_ids([["0"]], 2)[0] == [["1", "2"]]

@@ -1,11 +1,12 @@
 """Neighbours of every item: as many as asked for, or a clear refusal."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from recsys_assets.errors import DataError
-from recsys_assets.playlists import MISSING, Float32, Int32
-from recsys_assets.similarity.nearest import SimilarItems, nearest_items
+from recsys_assets.playlists import MISSING, Catalog, Float32, Int32
+from recsys_assets.similarity.nearest import SimilarItems, nearest_items, plays_of
 
 
 class Ring:
@@ -76,3 +77,9 @@ def test_progress_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
     list(nearest_items(Ring(6), np.arange(6, dtype=np.int32), 2, block=3, progress=lines.append))
     assert "items: 3 of 6" in lines[0]
+
+
+def test_plays_of_another_catalogue() -> None:
+    """Prevents keys of an older champion from being chosen by the plays of other tracks."""
+    counted = pa.table({"track_id": ["2", "new", "0"], "play_count": [7, 9, 3]})
+    assert plays_of(Catalog.anonymous(3), counted).tolist() == [3, 0, 7]

@@ -1,5 +1,6 @@
 """Tests of interactions: parquet and CSV alike, positions, repeated rows, ids of any type."""
 
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
 import pyarrow as pa
@@ -97,3 +98,55 @@ def test_parquet_beside_csv(tmp_path: Path):
     assert out.column("track_id") == ["a", "b"]
     assert out.rejected[0]["source_file"] == "b.csv"
     assert out.reasons() == [(3, "position repeated within the playlist")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2020-05-06", datetime(2020, 5, 6)),
+        ("2020-05-06 07:08", datetime(2020, 5, 6, 7, 8)),
+        ("2020-05-06T07:08:09Z", datetime(2020, 5, 6, 7, 8, 9)),
+        ("2020-05-06 07:08:09.25+00", datetime(2020, 5, 6, 7, 8, 9, 250_000)),
+        ("1577836800123", datetime(2020, 1, 1, 0, 0, 0, 123_000)),
+        ("", None),
+    ],
+)
+def test_times_as_text(tmp_path: Path, text: str, expected: datetime | None):
+    """Prevents a time from being lost, or read in another unit; an empty one is not known."""
+    out = run(
+        write(tmp_path / "x.csv", f"playlist_id,position,track_id,started_at\np,0,a,{text}\n"),
+        tmp_path,
+    )
+    assert out.column("started_at") == [expected]
+
+
+@pytest.mark.parametrize(
+    "text", ["05/06/2020", "2020-05-06T07:08+02:00", "2020-13-01", "1577836800"]
+)
+def test_unreadable_times_are_defects(tmp_path: Path, text: str):
+    """Prevents an offset from being dropped in silence, and epoch seconds from meaning 1970."""
+    out = run(
+        write(tmp_path / "x.csv", f"playlist_id,position,track_id,started_at\np,0,a,{text}\n"),
+        tmp_path,
+    )
+    assert out.reasons() == [(2, "started_at is neither a date in UTC nor epoch milliseconds")]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([datetime(2020, 5, 6)], pa.timestamp("ns")),
+        pa.array([datetime(2020, 5, 6, tzinfo=UTC)], pa.timestamp("us", "Asia/Tokyo")),
+        pa.array(
+            [datetime(2020, 5, 6, 2, tzinfo=timezone(timedelta(hours=2)))],
+            pa.timestamp("ms", "UTC"),
+        ),
+        pa.array([date(2020, 5, 6)]),
+        pa.array([1_588_723_200_000]),
+    ],
+)
+def test_times_of_parquet(tmp_path: Path, column: pa.Array):
+    """Prevents times that hang on the machine's zone or the column's unit."""
+    names = ["playlist_id", "position", "track_id", "started_at"]
+    pq.write_table(pa.table([["p"], [0], ["a"], column], names), tmp_path / "x.parquet")
+    assert run(tmp_path / "x.parquet", tmp_path).column("started_at") == [datetime(2020, 5, 6)]

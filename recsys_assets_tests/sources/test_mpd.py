@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -196,3 +197,20 @@ def test_filters_keep_the_entry(tmp_path: Path):
     assert out.column("position") == [0, 1]
     assert json.loads(out.rejected[0]["raw_text"]) == tracks[1]
     assert out.rejected[0]["kind"] == "filter"
+
+
+def test_time_of_change(tmp_path: Path):
+    """Prevents the time that a temporal split needs from being lost; exports may lack it."""
+    tracks = [track("a"), track("b")]
+    out = run(
+        write(
+            tmp_path / "x",
+            slice_json(
+                {"pid": 1, "modified_at": 1_493_424_000, "tracks": tracks},
+                {"pid": 2, "tracks": tracks},
+                {"pid": 3, "modified_at": "yesterday", "tracks": tracks},
+            ),
+        ),
+        tmp_path,
+    )
+    assert out.column("started_at") == [datetime(2017, 4, 29)] * 2 + [None] * 4

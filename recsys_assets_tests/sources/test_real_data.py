@@ -21,16 +21,18 @@ def test_nowplaying(real_data: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("folder", "rows", "playlists"),
-    [("mpd", 464_006, 4_938), ("sessions", 953_381, 128_077)],
+    ("folder", "rows", "playlists", "timed"),
+    [("mpd", 464_006, 4_938, 597), ("sessions", 953_381, 128_077, 0)],
 )
 def test_sound_data_is_taken_whole(
-    real_data: Path, tmp_path: Path, folder: str, rows: int, playlists: int
+    real_data: Path, tmp_path: Path, folder: str, rows: int, playlists: int, timed: int
 ):
-    """Nothing sound is rejected, and playlists stay apart."""
+    """Nothing sound is rejected, playlists stay apart, and those with every field have a time."""
     out = run(real_data / folder, tmp_path)
     assert (out.report.rows_read, out.report.cleaned_written) == (rows, rows)
     assert len(set(out.column("playlist_id"))) == playlists
+    times = {row["playlist_id"] for row in out.cleaned if row["started_at"] is not None}
+    assert len(times) == timed
 
 
 def test_lastfm(real_data: Path, tmp_path: Path):
