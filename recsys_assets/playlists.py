@@ -191,10 +191,13 @@ class Catalog:
         return cls(ids, ids, np.full(size, MISSING, np.int32))
 
     def fingerprint(self) -> str:
-        """Sixteen hex digits of a hash of ids and artists (names do not count)."""
+        """Sixteen hex digits of a hash of ids, names, artists and albums."""
         digest = hashlib.blake2b(digest_size=8)
         # Lengths and joined text, not the Arrow buffers: those differ between slices and copies.
-        digest.update(pc.binary_length(self.ids).to_numpy(zero_copy_only=False).tobytes())
-        digest.update("".join(self.ids.to_pylist()).encode())
+        for column in (self.ids, self.names):
+            lengths = pc.fill_null(pc.binary_length(column), -1)  # missing is not empty
+            digest.update(lengths.to_numpy(zero_copy_only=False).tobytes())
+            digest.update("".join(pc.fill_null(column, "").to_pylist()).encode())
         digest.update(self.artist_index.tobytes())
+        digest.update(self.album_index.tobytes())
         return digest.hexdigest()

@@ -79,7 +79,7 @@ def train_and_evaluate(
     """
     model = build(spec.family, spec.parameters.model_dump())
     if memory is not None:
-        check_fits(spec.name, model.memory_needed(train, len(catalog)), memory)
+        check_fits(spec.name, Tiered.memory_needed(model, train, len(catalog)), memory)
     progress(f"{spec.name}: fitting on {len(train):,} playlists, {len(train.items):,} tracks")
     start = time.perf_counter()
     tiered = Tiered.fit(model, train, catalog, seed=seed, progress=progress)

@@ -55,8 +55,12 @@ def test_what_does_not_fit_is_refused_with_the_settings_that_help() -> None:
 
 
 @pytest.mark.parametrize(
-    "family", ["cooccurrence", "pair_counts", "als", "word2vec", "title", "ppmi_svd"]
-)
+    "family",
+    [
+        "cooccurrence", "pair_counts", "als", "word2vec", "title", "ppmi_svd", "session_knn",
+        "artist_knn", "blend", "two_stage", "matrix_factorisation", "mlp",
+    ],
+)  # fmt: skip
 def test_estimates_grow_with_the_data(family: str) -> None:
     """Prevents a family whose estimate ignores the data, so that nothing is ever refused."""
     model = build(family, {})
@@ -64,5 +68,16 @@ def test_estimates_grow_with_the_data(family: str) -> None:
     for playlists in (1_000, 10_000):
         offsets = np.arange(playlists + 1, dtype=np.int64) * 20
         train = PlaylistSet(offsets, np.zeros(20 * playlists, np.int32))
-        needed.append(model.memory_needed(train, 5 * playlists))
-    assert needed[0] < needed[1] <= 10 * needed[0]
+        needed.append(model._own_bytes(train, 5 * playlists))
+    assert 0 < needed[0] < needed[1]
+
+
+def test_an_ensemble_needs_what_its_members_need() -> None:
+    """Prevents an ensemble of large models from being taken for a small one."""
+    train = PlaylistSet(np.arange(1001, dtype=np.int64) * 20, np.zeros(20_000, np.int32))
+    for family in ("blend", "two_stage"):
+        ensemble = build(family, {})
+        members = ensemble.parameters.model_dump()["members"]
+        assert ensemble._own_bytes(train, 5000) > sum(
+            build(one["family"], one["parameters"])._own_bytes(train, 5000) for one in members
+        )

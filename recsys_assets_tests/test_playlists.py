@@ -76,6 +76,21 @@ def test_catalog_fingerprint_does_not_depend_on_memory_layout() -> None:
     assert whole.fingerprint() != Catalog(other, other, np.array([0, 1], np.int32)).fingerprint()
 
 
+def test_catalog_fingerprint_sees_all_that_models_learn_from() -> None:
+    """Prevents mended names, artists or albums from passing for unchanged data."""
+    ids, names = pa.array(["a", "b"]), pa.array(["A", None], pa.string())
+    here, there = np.array([0, 1], np.int32), np.array([1, 0], np.int32)
+    catalogs = [
+        Catalog(ids, names, here, here),
+        Catalog(ids, names, there, here),
+        Catalog(ids, names, here, there),
+        Catalog(ids, pa.array(["A", ""]), here, here),
+        Catalog(ids, pa.array(["", "A"]), here, here),
+        Catalog(ids, pa.array(["B", None], pa.string()), here, here),
+    ]
+    assert len({one.fingerprint() for one in catalogs}) == len(catalogs)
+
+
 def test_bad_shapes_are_refused() -> None:
     """Prevents arrays that do not belong together from being ranked."""
     with pytest.raises(ValueError, match="offsets must start at 0"):

@@ -23,14 +23,16 @@ from recsys_assets.assets.common import (
 )
 from recsys_assets.assets.tables import TABLES
 from recsys_assets.code_version import code_version
+from recsys_assets.errors import StorageError
 from recsys_assets.files import replaced_file
 from recsys_assets.preparation.queries import markdown_table, read_head
 from recsys_assets.resources.database import DuckDBReader
-from recsys_assets.settings import Settings
+from recsys_assets.settings import Settings, duckdb_memory_limit
 from recsys_assets.sources.demo import write_demo
 from recsys_assets.sources.ingest import ingest
 from recsys_assets.sources.manifest import RawManifest, scan_raw
 from recsys_assets.sources.options import IngestOptions
+from recsys_assets.sources.report import IngestReport
 
 REPORT_FILE = "ingestion.json"
 
@@ -48,6 +50,20 @@ def rejected_file(settings: Settings) -> Path:
 def report_file(settings: Settings) -> Path:
     """Return where the ingestion's own counts are."""
     return settings.cleaned / REPORT_FILE
+
+
+def ingestion_report(settings: Settings) -> IngestReport:
+    """Return what the last ingestion counted.
+
+    Raises
+    ------
+    StorageError
+        If there is none.
+    """
+    path = report_file(settings)
+    if not path.exists():
+        raise StorageError(f"{path}: not there; materialise {c.CLEANED_PLAYLISTS} first")
+    return IngestReport.from_json(path.read_text())
 
 
 def ingest_options(settings: Settings) -> IngestOptions:
@@ -147,13 +163,15 @@ def ingested_playlists(
         # What raw_playlists hashed a moment ago is not read for its hash again.
         scanned = RawManifest.from_arrow(database.query(f"FROM {c.RAW_PLAYLISTS}"))
         manifest = scan_raw(settings.raw_or_demo, previous=scanned, progress=context.log.info)
+        # Killed before the new one is written, no report is better than that of other files.
+        report_file(settings).unlink(missing_ok=True)
         report = ingest(
             manifest,
             options=ingest_options(settings),
             cleaned_path=cleaned_file(settings),
             rejected_path=rejected_file(settings),
             scratch=settings.scratch,
-            memory_limit=settings.memory_limit,
+            memory_limit=duckdb_memory_limit(settings),
             threads=settings.threads,
             progress=context.log.info,
         )

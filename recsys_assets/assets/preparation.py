@@ -50,7 +50,8 @@ def artist_catalog(settings: dg.ResourceParam[Settings]) -> TableQuery:
     The index falls with the number of training playlists, ties by id. Rows without an artist are
     not counted; such tracks carry the artist index -1.
     """
-    return artist_catalog_query(cleaned_file(settings), usable_rule(settings))
+    with user_errors():
+        return artist_catalog_query(cleaned_file(settings), usable_rule(settings))
 
 
 @dg.asset(**_table_asset(c.TRACK_CATALOG, [c.CLEANED_PLAYLISTS, c.ARTIST_CATALOG]))
@@ -61,7 +62,8 @@ def track_catalog(settings: dg.ResourceParam[Settings]) -> TableQuery:
     falls with the number of *training* playlists, so that ties broken by index tell nothing of
     validation or test.
     """
-    return track_catalog_query(cleaned_file(settings), usable_rule(settings))
+    with user_errors():
+        return track_catalog_query(cleaned_file(settings), usable_rule(settings))
 
 
 @dg.asset(**_table_asset(c.PLAYLIST_SEQUENCES, [c.CLEANED_PLAYLISTS, c.TRACK_CATALOG]))
@@ -72,7 +74,8 @@ def playlist_sequences(settings: dg.ResourceParam[Settings]) -> TableQuery:
     never changes side when new data arrives; with RECSYS_SPLIT=temporal the oldest playlists train and
     the newest test. The view `playlist_tracks` shows the same with names.
     """
-    return playlist_sequences_query(cleaned_file(settings), usable_rule(settings))
+    with user_errors():
+        return playlist_sequences_query(cleaned_file(settings), usable_rule(settings))
 
 
 def usable_rule(settings: Settings) -> SplitRule:

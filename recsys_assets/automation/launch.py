@@ -17,7 +17,7 @@ from recsys_assets import columns as c
 from recsys_assets.assets.candidates import candidate_folder
 from recsys_assets.assets.challenge import CHALLENGE_SCHEMA
 from recsys_assets.assets.delivery import artists_file, tracks_file
-from recsys_assets.assets.ingestion import cleaned_file, rejected_file, report_file
+from recsys_assets.assets.ingestion import cleaned_file, ingestion_report, rejected_file
 from recsys_assets.assets.selection import champion_folder, registration_file
 from recsys_assets.automation.jobs import CHALLENGE, PREPARE, REFRESH
 from recsys_assets.automation.sensors import last_materialised_version
@@ -38,7 +38,6 @@ from recsys_assets.resources.run_lock import wait_until_free
 from recsys_assets.settings import Settings
 from recsys_assets.similarity.files import parquet_path
 from recsys_assets.sources.manifest import scan_raw
-from recsys_assets.sources.report import IngestReport
 from recsys_assets.training import combine
 
 STATE_FILE = "last_refresh.json"
@@ -186,7 +185,7 @@ def summary(settings: Settings, seconds_per_asset: dict[str, float]) -> str:
     """Return the summary of what the home folder holds."""
     return summarise(
         settings,
-        report=IngestReport.from_json(report_file(settings).read_text()),
+        report=ingestion_report(settings),
         candidate_folders=[
             candidate_folder(settings, spec.name)
             for spec in chosen_grid(settings.candidates, settings.grid)

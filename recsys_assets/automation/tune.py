@@ -23,7 +23,7 @@ from recsys_assets.resources.database import open_database
 from recsys_assets.resources.tracking import Dataset
 from recsys_assets.resources.tuning_runs import search_run
 from recsys_assets.settings import Settings
-from recsys_assets.tuning.holdout import hold_out
+from recsys_assets.tuning.holdout import hold_out, renumbered
 from recsys_assets.tuning.search import METRICS, Found, Limits, Search, percent
 from recsys_assets.tuning.space import SEARCH, Value
 from recsys_assets.tuning.study import alone
@@ -74,6 +74,7 @@ def tune(
         prepare(settings, progress=progress)
         train, catalog = training_data(settings)
         holdout = hold_out(train, seed=settings.seed, newest=settings.split == "temporal")
+        holdout, catalog = renumbered(holdout, catalog, seed=settings.seed)
         progress(
             f"{len(train):,} training playlists: settings are fitted on {len(holdout.learn):,} and "
             f"measured by {metric} on {len(holdout.judge):,}"

@@ -6,11 +6,10 @@ The counts come from the files on disk, compared with the reader's independent c
 import dagster as dg
 
 from recsys_assets import columns as c
-from recsys_assets.assets.ingestion import cleaned_file, rejected_file, report_file
+from recsys_assets.assets.ingestion import cleaned_file, ingestion_report, rejected_file
 from recsys_assets.preparation.queries import count_rows
 from recsys_assets.settings import Settings
 from recsys_assets.sources.limits import check_rejected_share
-from recsys_assets.sources.report import IngestReport
 
 
 @dg.asset_check(
@@ -21,7 +20,7 @@ from recsys_assets.sources.report import IngestReport
 )
 def rows_are_conserved(settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
     """Every row read is either in cleaned_playlists or in rejected_rows."""
-    report = IngestReport.from_json(report_file(settings).read_text())
+    report = ingestion_report(settings)
     cleaned, rejected = count_rows(cleaned_file(settings)), count_rows(rejected_file(settings))
     return dg.AssetCheckResult(
         passed=report.rows_read == cleaned + rejected,
@@ -39,7 +38,7 @@ def rows_are_conserved(settings: dg.ResourceParam[Settings]) -> dg.AssetCheckRes
 )
 def rejected_share_is_small(settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
     """The share of defective rows is within the limit (RECSYS_MAX_REJECTED_SHARE)."""
-    report = IngestReport.from_json(report_file(settings).read_text())
+    report = ingestion_report(settings)
     limit = settings.max_rejected_share
     passed, message = check_rejected_share(report, rejected_file(settings), limit)
     return dg.AssetCheckResult(

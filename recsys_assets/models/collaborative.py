@@ -120,6 +120,12 @@ class Collaborative(FactorRecommender):
         """Return training and validation loss (binary cross-entropy) after each epoch."""
         return self._history
 
+    def _own_bytes(self, train: PlaylistSet, items: int) -> int:
+        # Weights, gradient, two moments and the best epoch's copy; an epoch's examples, shuffled.
+        p = self.parameters
+        weights = 20 * p.factors * (len(train) + items)
+        return weights + (40 * (1 + p.negatives) + 64) * len(train.items)
+
     def _fit(self, train: PlaylistSet, catalog: Catalog, *, seed: int, progress: Progress) -> None:
         p = self.parameters
         if p.items == "artists":

@@ -98,6 +98,11 @@ class Ensemble(Recommender):
         first = self._unfitted()[0]
         return first.family, first.parameters
 
+    def _own_bytes(self, train: PlaylistSet, items: int) -> int:
+        """Return what all members take together, and a fold's playlists beside train."""
+        members = sum(one._own_bytes(train, items) + 4 * items for one in self._unfitted())
+        return members + 64 * len(train.items)
+
     def _fit_members(
         self, train: PlaylistSet, catalog: Catalog, *, seed: int, progress: Progress
     ) -> list[Recommender]:

@@ -96,6 +96,11 @@ class Tiered:
             one.fit(train, catalog, seed=seed, progress=progress)
         return cls(model, needed)
 
+    @staticmethod
+    def memory_needed(model: Recommender, train: PlaylistSet, items: int) -> int:
+        """Estimate the bytes of `fit`: the model's, and those of what stands in for it."""
+        return model.memory_needed(train, items) + Title()._own_bytes(train, items)
+
     def recommend(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
         """Continue a block of playlists, as `Recommender.recommend` does, by tiers."""
         items, scores, _ = self.answer(queries, k)

@@ -21,7 +21,7 @@ from recsys_assets.models.members import (
 from recsys_assets.models.parallel import map_blocks, row_blocks
 from recsys_assets.models.pools import Pool, best_rows
 from recsys_assets.models.topk import check_queries
-from recsys_assets.models.two_stage_features import FeatureIndex, song_numbers
+from recsys_assets.models.two_stage_features import FEATURES, FIXED, FeatureIndex, song_numbers
 from recsys_assets.models.two_stage_ranker import Trees, fit_trees
 from recsys_assets.playlists import Bool, Catalog, Float32, Int32, Int64, PlaylistSet
 from recsys_assets.progress import Progress
@@ -112,6 +112,16 @@ class TwoStage(Ensemble):
         self._members = self._fit_members(train, catalog, seed=seed, progress=progress)
         self._index = self._indexed(train, np.arange(self.size))
 
+    def _own_bytes(self, train: PlaylistSet, items: int) -> int:
+        p, members = self.parameters, len(self.parameters.members)
+        width = 2 * members + 2 + len(FEATURES)
+        examples = min(p.training_playlists, len(train)) * p.targets_per_playlist
+        # Rows twice while they are put together, and LightGBM's bins.
+        learned = examples * (1 + p.negatives) * 9 * width
+        ranked = QUERY_BLOCK * members * (16 * self._depth() + 8 * p.per_member * width)
+        index = 48 * len(train.items) + (4 * len(FIXED) + 16) * items
+        return super()._own_bytes(train, items) + index + max(learned, ranked)
+
     def _fitted_trees(self, rows: Float32, labels: Int32, sizes: Int64, *, seed: int) -> Trees:
         p = self.parameters
         parameters: dict[str, Any] = {
@@ -168,6 +178,7 @@ class TwoStage(Ensemble):
                 labels.append(hit[keep].astype(np.int32))
                 groups = np.diff(pool.offsets)
                 sizes.append(groups[groups > 0])
+            del members, index  # else they are there while the next fold's are fitted
         if not sizes:
             return np.empty((0, 0), np.float32), np.empty(0, np.int32), np.empty(0, np.int64)
         return np.concatenate(rows), np.concatenate(labels), np.concatenate(sizes)

@@ -17,11 +17,17 @@ import pyarrow.compute as pc
 from recsys_assets import columns as c
 from recsys_assets.playlists import Catalog
 from recsys_assets.preparation.queries import TableQuery
-from recsys_assets.preparation.split import SplitRule
+from recsys_assets.preparation.split import SplitRule, sql_text
 from recsys_assets.sources.coded import CodedFiles
 
 _ROW_INDEX = "(row_number() OVER () - 1)::INTEGER"
 """Of rows already in order: ranking by a window, then ordering by it, would sort all strings twice."""
+
+
+_STALE_ARTISTS = (
+    f"{c.ARTIST_CATALOG} lacks artists of the cleaned playlists: it was made from other ones; "
+    f"materialise {c.ARTIST_CATALOG} first"
+)
 
 
 def artist_catalog_query(cleaned: Path, rule: SplitRule) -> TableQuery:
@@ -76,14 +82,17 @@ def track_catalog_query(cleaned: Path, rule: SplitRule) -> TableQuery:
         )
         SELECT {_ROW_INDEX} AS {c.TRACK_INDEX}, * FROM (
             SELECT {c.TRACK_ID}, {c.TRACK_NAME},
-                coalesce({c.ARTIST_INDEX}, -1)::INTEGER AS {c.ARTIST_INDEX},
+                CASE WHEN {c.ARTIST_NUMBER} < 0 THEN -1 WHEN {c.ARTIST_INDEX} IS NULL
+                    THEN error({sql_text(_STALE_ARTISTS)}) ELSE {c.ARTIST_INDEX} END::INTEGER
+                    AS {c.ARTIST_INDEX},
                 coalesce({c.ALBUM_INDEX}, -1)::INTEGER AS {c.ALBUM_INDEX},
                 {c.PLAYLIST_COUNT}, {c.PLAY_COUNT}, coalesce(trained, 0) AS {c.TRAIN_PLAYLIST_COUNT}
             FROM coded_tracks LEFT JOIN trained USING ({c.TRACK_NUMBER})
             LEFT JOIN artists USING ({c.ARTIST_NUMBER}) LEFT JOIN albums USING ({c.ALBUM_ID})
             ORDER BY {c.TRAIN_PLAYLIST_COUNT} DESC, {c.TRACK_ID}
         )
-        """
+        """,
+        made_from=[c.ARTIST_CATALOG],
     )
 
 

@@ -5,13 +5,15 @@ lets an asset say what a table holds while the rows never pass through Python; t
 test, on a connection of its own) runs it. No SQL of a particular table belongs here.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+
+from recsys_assets.preparation.lineage import record_lineage
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,15 @@ class TableQuery:
         Names and SELECT statements of views that are replaced in the same transaction.
     arrays
         Makes Arrow tables that the SELECT reads by name; called on the same connection, before it.
+    made_from
+        The tables that the SELECT reads.
     """
 
     select: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     views: Mapping[str, str] = field(default_factory=dict)
     arrays: Callable[[duckdb.DuckDBPyConnection], Mapping[str, pa.Table]] | None = None
+    made_from: Sequence[str] = ()
 
     def create(self, connection: duckdb.DuckDBPyConnection, table: str) -> None:
         """Create or replace `table` (already quoted) and the views, inside the caller's transaction."""
@@ -47,6 +52,7 @@ class TableQuery:
         finally:
             for name in arrays:
                 connection.unregister(name)
+        record_lineage(connection, table, self.made_from)
         for name, select in self.views.items():
             connection.execute(f'CREATE OR REPLACE VIEW "{name}" AS {select}')
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys_assets import columns as c
+from recsys_assets.errors import StorageError
 from recsys_assets.playlists import MISSING, Int32, PlaylistSet
 from recsys_assets.preparation.queries import TableQuery
 from recsys_assets.preparation.split import SplitRule
@@ -39,6 +40,7 @@ def playlist_sequences_query(cleaned: Path, rule: SplitRule) -> TableQuery:
         JOIN {_LISTS} USING ({c.PLAYLIST_NUMBER})
         ORDER BY {c.PLAYLIST_ID}
         """,
+        made_from=[c.TRACK_CATALOG, c.ARTIST_CATALOG],
         arrays=lambda connection: {_LISTS: _lists(connection, CodedFiles.beside(cleaned))},
         views={
             PLAYLIST_TRACKS_VIEW: f"""
@@ -68,6 +70,12 @@ def _lists(connection: duckdb.DuckDBPyConnection, coded: CodedFiles) -> pa.Table
         SELECT {c.TRACK_INDEX}, {c.ARTIST_INDEX}
         FROM coded_tracks JOIN {c.TRACK_CATALOG} USING ({c.TRACK_ID}) ORDER BY {c.TRACK_NUMBER}"""
     ).fetchnumpy()
+    missing = pq.read_metadata(coded.tracks).num_rows - len(index[c.TRACK_INDEX])
+    if missing:
+        raise StorageError(
+            f"{c.TRACK_CATALOG} lacks {missing:,} tracks of the cleaned playlists: it was made from "
+            f"other ones; materialise {c.ARTIST_CATALOG} and {c.TRACK_CATALOG} first"
+        )
     playlists = pq.read_table(coded.playlists, columns=[c.PLAYLIST_NUMBER, c.TRACK_COUNT])
     offsets = np.zeros(len(playlists) + 1, np.int32)
     np.cumsum(playlists[c.TRACK_COUNT].to_numpy(), out=offsets[1:])

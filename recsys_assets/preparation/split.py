@@ -142,5 +142,6 @@ def split_query(table: str) -> TableQuery:
     """
     return TableQuery(
         f"SELECT * EXCLUDE ({c.SPLIT}) FROM {c.PLAYLIST_SEQUENCES} "
-        f"WHERE {c.SPLIT} = '{SPLIT_OF_TABLE[table]}' ORDER BY {c.PLAYLIST_ID}"
+        f"WHERE {c.SPLIT} = '{SPLIT_OF_TABLE[table]}' ORDER BY {c.PLAYLIST_ID}",
+        made_from=[c.PLAYLIST_SEQUENCES],
     )

@@ -22,6 +22,7 @@ from pydantic import Field
 
 from recsys_assets.columns import SCHEMA
 from recsys_assets.errors import StorageError
+from recsys_assets.preparation.lineage import require_current
 from recsys_assets.preparation.queries import TableQuery, markdown_table
 from recsys_assets.resources.database import open_database
 
@@ -83,6 +84,7 @@ class _Handler(DbTypeHandler[Any]):
         """Read the table, as whatever type the asset's argument is annotated with."""
         if table_slice.partition_dimensions and not context.asset_partition_keys:
             return pa.table({})
+        require_current(connection, table_slice.table)
         try:
             result = connection.execute(DuckDbClient.get_select_statement(table_slice))
         except duckdb.CatalogException as error:

@@ -13,6 +13,7 @@ from typing import Final
 import duckdb
 
 from recsys_assets import columns as c
+from recsys_assets.errors import StorageError
 from recsys_assets.sources.fields import literal
 
 COPY: Final = "(FORMAT parquet, COMPRESSION zstd)"
@@ -62,7 +63,18 @@ class CodedFiles:
         return self.folder / "artists.parquet"
 
     def relations(self) -> str:
-        """Return common table expressions that name the four tables, for a WITH clause."""
+        """Return common table expressions that name the four tables, for a WITH clause.
+
+        Raises
+        ------
+        StorageError
+            If they are not there.
+        """
+        if not self.folder.is_dir():
+            raise StorageError(
+                f"{self.folder}: not there, because the ingestion was interrupted or was that of an "
+                "earlier version; materialise cleaned_playlists first"
+            )
         return ", ".join(
             f"coded_{path.stem} AS (FROM read_parquet({literal(str(path))}))"
             for path in (self.rows, self.playlists, self.tracks, self.artists)

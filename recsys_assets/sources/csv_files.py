@@ -15,8 +15,8 @@ import pyarrow as pa
 from recsys_assets.errors import SourceError
 from recsys_assets.sources.containers import open_bytes
 from recsys_assets.sources.fields import field_defect, split_record, trimmed
-from recsys_assets.sources.formats import parse_header
-from recsys_assets.sources.lines import RecordReader
+from recsys_assets.sources.formats import BOM, parse_header
+from recsys_assets.sources.lines import MAX_LINE_BYTES, RecordReader
 from recsys_assets.sources.manifest import RawFile
 from recsys_assets.sources.relation import SEQ_PER_FILE, FileRead, Workspace
 
@@ -123,8 +123,12 @@ def stage_records(
 def read_header(file: RawFile) -> list[str]:
     """Return the names in a CSV file's header, in lower case."""
     with open_bytes(Path(file.path), file.container, file.member, file.name) as stream:
-        while line := stream.readline():
-            names = parse_header(line)
-            if any(names):
-                return names
+        while line := stream.readline(MAX_LINE_BYTES).removeprefix(BOM):
+            if b"\r" in line.strip():
+                raise SourceError(
+                    f"{file.name}: expected lines that end in LF or CR LF, found a header that ends "
+                    "in CR alone; save the file with LF line ends"
+                )
+            if line.strip():
+                return parse_header(line)
     raise SourceError(f"{file.name}: expected a CSV header, found none; scan the raw files again")

@@ -105,6 +105,11 @@ def ingest(
                 )
                 files = _file_reports(work, staged, taken, asides[1])
                 written = [int(pq.read_metadata(aside).num_rows) for aside in asides]
+                # The coded folder goes first and comes last: where there is one, it is of the files
+                # beside it, whenever an ingestion is killed.
+                before = CodedFiles.beside(cleaned_path).folder
+                if before.exists():
+                    before.rename(folder / "coded-before")
                 asides[0].replace(cleaned_path)
                 asides[1].replace(rejected_path)
     finally:

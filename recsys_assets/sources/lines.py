@@ -97,6 +97,8 @@ class RecordReader:
             end = data.rfind(b"\n") + 1
             ends = np.flatnonzero(np.frombuffer(data, np.uint8, end) == _NEWLINE) + 1
             starts = np.concatenate([[0], ends])
+            if len(ends) and ends[0] > MAX_LINE_BYTES:
+                raise self._too_long()
             if header:
                 starts, header = self._below_header(data, starts)
             numbers = self.lines + 1 + np.arange(len(starts) - 1)
@@ -108,14 +110,17 @@ class RecordReader:
             self.lines += taken
             rest = data[starts[-1] :]
             if len(rest) > MAX_LINE_BYTES:
-                raise SourceError(
-                    f"{self.name}, line {self.lines + 1}: expected lines of at most "
-                    f"{MAX_LINE_BYTES:,} bytes, found a longer one; is this really a CSV file?"
-                )
+                raise self._too_long()
             if len(numbers):
                 yield self._batch(data, starts, numbers)
             if not block:
                 return
+
+    def _too_long(self) -> SourceError:
+        return SourceError(
+            f"{self.name}, line {self.lines + 1}: expected lines of at most "
+            f"{MAX_LINE_BYTES:,} bytes, found a longer one; is this really a CSV file?"
+        )
 
     def _below_header(self, data: bytes, starts: Offsets) -> tuple[Offsets, bool]:
         for number in range(len(starts) - 1):

@@ -195,8 +195,10 @@ class _FileReader:
             if header and rest.startswith(BOM):
                 del rest[: len(BOM)]
             end = rest.rfind(b"\n") + 1
-            if len(rest) - end > MAX_LINE_BYTES:
-                lines += rest.count(b"\n", 0, end)
+            # Blocks are shorter, so only the first line or the unfinished one can be too long.
+            first = rest.find(b"\n") + 1
+            if max(first, len(rest) - end) > MAX_LINE_BYTES:
+                lines += 0 if first > MAX_LINE_BYTES else rest.count(b"\n", 0, end)
                 raise SourceError(
                     f"{self._file.name}, line {lines}: expected lines of at most "
                     f"{MAX_LINE_BYTES:,} bytes, found a longer one; is this really a CSV file?"

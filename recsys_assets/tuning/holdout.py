@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys_assets.errors import DataError
-from recsys_assets.playlists import PlaylistSet
+from recsys_assets.models.folds import FoldNumbers
+from recsys_assets.playlists import Catalog, PlaylistSet
 
 HELD_OUT_SHARE = 0.2
 MOST_HELD_OUT = 10_000
@@ -56,3 +57,13 @@ def hold_out(train: PlaylistSet, *, seed: int, newest: bool = False) -> Holdout:
     held = np.zeros(len(train), bool)
     held[order[-count:]] = True
     return Holdout(train.take(np.flatnonzero(~held)), train.take(np.flatnonzero(held)))
+
+
+def renumbered(holdout: Holdout, catalog: Catalog, *, seed: int) -> tuple[Holdout, Catalog]:
+    """Number items as if the judged playlists did not exist (see `FoldNumbers`).
+
+    Train's own numbers tell which items of a tie the judged playlists hold too.
+    """
+    numbers = FoldNumbers.of(holdout.learn, len(catalog), np.random.default_rng(seed))
+    parts = Holdout(numbers.playlists(holdout.learn), numbers.playlists(holdout.judge))
+    return parts, numbers.catalog(catalog)

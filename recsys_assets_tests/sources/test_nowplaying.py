@@ -190,6 +190,11 @@ def test_no_rows_and_endless_lines(tmp_path: Path):
     endless = NOWPLAYING_HEADER.encode() + b"x" * (MAX_LINE_BYTES + 2 * BLOCK_BYTES)
     with pytest.raises(SourceError, match=r"x\.csv, line 2: expected lines of at most"):
         run(write(tmp_path / "x.csv", endless), tmp_path)
+    with pytest.raises(SourceError, match=r"x\.csv, line 2: expected lines of at most"):
+        run(write(tmp_path / "x.csv", endless + b'\n"u","A","t","p"\n'), tmp_path)
+    old_mac = b'user_id,artistname,trackname,playlistname\r"u","A","t","p"\n"v","B","s","q"\n'
+    with pytest.raises(SourceError, match=r"x\.csv: expected lines that end in LF .* CR alone"):
+        run(write(tmp_path / "x.csv", old_mac), tmp_path)
     assert not (tmp_path / "cleaned.parquet").exists()
     assert list(tmp_path.glob(".*")) == []
 

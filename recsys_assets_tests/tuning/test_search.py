@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,10 +23,10 @@ from recsys_assets.evaluation.metrics import MRR_20
 from recsys_assets.grid import CandidateSpec
 from recsys_assets.models.cooccurrence import CooccurrenceParameters
 from recsys_assets.models.ppmi_svd import PpmiSvdParameters
-from recsys_assets.playlists import PlaylistSet
+from recsys_assets.playlists import Catalog, PlaylistSet
 from recsys_assets.progress import silent
 from recsys_assets.training import train_and_evaluate
-from recsys_assets.tuning.holdout import MOST_HELD_OUT, hold_out
+from recsys_assets.tuning.holdout import MOST_HELD_OUT, hold_out, renumbered
 from recsys_assets.tuning.search import Found, Limits, Search, best_of
 from recsys_assets.tuning.space import Choices, Span, Value
 from recsys_assets.tuning.study import STUDIES_FILE, Trial, alone
@@ -302,3 +303,16 @@ def test_hold_out_is_bounded() -> None:
     """Prevents trials of the full-size data from spending their time on a needless precision."""
     train = PlaylistSet.from_lists([[1, 2]] * (MOST_HELD_OUT * 6))
     assert len(hold_out(train, seed=1).judge) == MOST_HELD_OUT
+
+
+def test_items_are_numbered_without_the_judged() -> None:
+    """Prevents ties from falling by what the judged playlists hold."""
+    train = PlaylistSet.from_lists([[3, 0], [3, 1], [3, 2], [3, 1], [3, 2], [4, 5]] * 5)
+    holdout = hold_out(train, seed=2)
+    parts, catalog = renumbered(holdout, Catalog.anonymous(6), seed=2)
+    held = np.bincount(parts.learn.items, minlength=6)
+    assert (np.diff(held) <= 0).all()
+    for before, after in ((holdout.learn, parts.learn), (holdout.judge, parts.judge)):
+        assert catalog.ids.take(pa.array(after.items)).to_pylist() == [
+            str(item) for item in before.items
+        ]
