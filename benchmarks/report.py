@@ -78,7 +78,8 @@ def _growth(found: dict[str, Any]) -> str:
 
 
 def _origin(found: dict[str, Any]) -> str:
-    return f"Medians of {found['rounds']} rounds, {found['date']}: {found['machine']}."
+    rounds = "One round" if found["rounds"] == 1 else f"Medians of {found['rounds']} rounds"
+    return f"{rounds}, {found['date']}: {found['machine']}."
 
 
 def _plot(found: dict[str, list[dict[str, Any]]], path: Path) -> None:

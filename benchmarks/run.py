@@ -147,7 +147,7 @@ def word2vec(bench: Bench, rows: int) -> None:
     def ours() -> Figures:
         return bench.python(
             "-m", "dagster", "asset", "materialize", "-m", "recsys_assets.definitions",
-            "--select", "key:candidates/tutorial_min_count_3", **environment,
+            "--select", "key:candidates/word2vec_min_count_3", **environment,
         )  # fmt: skip
 
     ours()
