@@ -13,20 +13,19 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from recsys_assets.models.base import Hyperparameters, Recommender
-from recsys_assets.models.kernels import rank_by_rows
+from recsys_assets.models.base import Hyperparameters
 from recsys_assets.models.neighbour_kernels import cooccurrence_rows
-from recsys_assets.models.parallel import map_blocks, row_blocks, thread_count
-from recsys_assets.models.rows import row_limits
-from recsys_assets.models.topk import check_queries, readonly
-from recsys_assets.playlists import Catalog, Float32, Float64, Int32, Int64, PlaylistSet
+from recsys_assets.models.parallel import map_blocks, thread_count
+from recsys_assets.models.rows import RowParameters, RowRecommender, row_limits
+from recsys_assets.models.topk import readonly
+from recsys_assets.playlists import Catalog, Float32, Int32, Int64, PlaylistSet
 from recsys_assets.progress import Progress, Ticker
 
 FIT_BLOCK_PAIRS = 2_000_000
 """Most pairs counted in one block of items (or one item's, if more): bounds a thread's buffer."""
 
 
-class CooccurrenceParameters(Hyperparameters):
+class CooccurrenceParameters(RowParameters):
     """Hyperparameters of directional distance-weighted co-occurrence."""
 
     window: int = Field(
@@ -91,7 +90,7 @@ class CooccurrenceParameters(Hyperparameters):
     )
 
 
-class Cooccurrence(Recommender):
+class Cooccurrence(RowRecommender):
     """Directional distance-weighted co-occurrence, optionally with a two-hop step.
 
     Item `i` at position `p` and `j` at `q` of one playlist, ``0 < |p - q| <= window``, add
@@ -155,34 +154,8 @@ class Cooccurrence(Recommender):
         rows = min(self.parameters.memory_mb * 2**20, 16 * self.parameters.window * plays)
         return 2 * rows + 24 * items * thread_count() + 16 * plays
 
-    def _rank(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
-        check_queries(queries, self.size)
-        p = self.parameters
-        items = np.empty((len(queries), k), np.int32)
-        scores = np.empty((len(queries), k), np.float32)
-        recency: Float64 = np.arange(1, p.query_items + 1, dtype=np.float64) ** -p.recency_exponent
-
-        def rank(block: tuple[int, int]) -> None:
-            rank_by_rows(
-                *block, readonly(queries.offsets), readonly(queries.items), self._row_offsets,
-                self._row_items, self._row_weights, recency, p.two_hop, p.two_hop_items,
-                np.zeros(self.size), np.empty(self.size, np.int32), items, scores,
-            )  # fmt: skip
-
-        map_blocks(rank, row_blocks(len(queries)))
-        return items, scores
-
-    def _arrays(self) -> dict[str, np.ndarray]:
-        return {
-            "row_offsets": self._row_offsets,
-            "row_items": self._row_items,
-            "row_weights": self._row_weights,
-        }
-
-    def _restore(self, arrays: dict[str, np.ndarray]) -> None:
-        self._row_offsets = arrays["row_offsets"]
-        self._row_items = arrays["row_items"]
-        self._row_weights = arrays["row_weights"]
+    def _two_hop(self) -> tuple[float, int]:
+        return self.parameters.two_hop, self.parameters.two_hop_items
 
 
 def _blocks_of_pairs(pairs: Int64) -> list[tuple[int, int]]:

@@ -10,13 +10,11 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from recsys_assets.models.base import Hyperparameters, Recommender
+from recsys_assets.models.base import Hyperparameters
 from recsys_assets.models.factor_kernels import count_pairs
 from recsys_assets.models.factors import one_blas_thread
-from recsys_assets.models.kernels import rank_by_rows
-from recsys_assets.models.parallel import map_blocks, row_blocks
 from recsys_assets.models.postings import distinct_items
-from recsys_assets.models.topk import check_queries, readonly
+from recsys_assets.models.rows import RowParameters, RowRecommender
 from recsys_assets.playlists import (
     Bool,
     Catalog,
@@ -29,7 +27,7 @@ from recsys_assets.playlists import (
 from recsys_assets.progress import Progress
 
 
-class EaseParameters(Hyperparameters):
+class EaseParameters(RowParameters):
     """Hyperparameters of EASE."""
 
     memory_mb: int = Field(
@@ -55,7 +53,7 @@ class EaseParameters(Hyperparameters):
     )
 
 
-class Ease(Recommender):
+class Ease(RowRecommender):
     """Weighted mean of the query's rows in EASE's item-item matrix.
 
     As many of the most frequent items as `memory_mb` holds; of others the model has no opinion.
@@ -88,23 +86,6 @@ class Ease(Recommender):
         plays = len(train.items)
         return min(self.parameters.memory_mb * 2**20, 8 * items * items) + 40 * plays
 
-    def _rank(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
-        check_queries(queries, self.size)
-        p = self.parameters
-        items = np.empty((len(queries), k), np.int32)
-        scores = np.empty((len(queries), k), np.float32)
-        recency: Float64 = np.arange(1, p.query_items + 1, dtype=np.float64) ** -p.recency_exponent
-
-        def rank(block: tuple[int, int]) -> None:
-            rank_by_rows(
-                *block, readonly(queries.offsets), readonly(queries.items), self._row_offsets,
-                self._row_items, self._row_weights, recency, 0.0, 1, np.zeros(self.size),
-                np.empty(self.size, np.int32), items, scores,
-            )  # fmt: skip
-
-        map_blocks(rank, row_blocks(len(queries)))
-        return items, scores
-
     def known_items(self) -> Bool:
         """bool[size]: the items that are in the matrix."""
         known = np.zeros(self.size, bool)
@@ -112,18 +93,11 @@ class Ease(Recommender):
         return known
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        return {
-            "items": self._items,
-            "row_offsets": self._row_offsets,
-            "row_items": self._row_items,
-            "row_weights": self._row_weights,
-        }
+        return {"items": self._items, **super()._arrays()}
 
     def _restore(self, arrays: dict[str, np.ndarray]) -> None:
         self._items = arrays["items"]
-        self._row_offsets = arrays["row_offsets"]
-        self._row_items = arrays["row_items"]
-        self._row_weights = arrays["row_weights"]
+        super()._restore(arrays)
 
 
 def items_that_fit(memory_mb: int) -> int:

@@ -11,18 +11,16 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from recsys_assets.models.base import Hyperparameters, Recommender
-from recsys_assets.models.kernels import rank_by_rows
+from recsys_assets.models.base import Hyperparameters
 from recsys_assets.models.neighbour_kernels import pair_rows
 from recsys_assets.models.parallel import map_blocks, row_blocks, thread_count
 from recsys_assets.models.postings import Postings, distinct_items
-from recsys_assets.models.rows import row_limits
-from recsys_assets.models.topk import check_queries, readonly
-from recsys_assets.playlists import Catalog, Float32, Float64, Int32, PlaylistSet
+from recsys_assets.models.rows import RowParameters, RowRecommender, row_limits
+from recsys_assets.playlists import Catalog, Float32, Int32, PlaylistSet
 from recsys_assets.progress import Progress, Ticker
 
 
-class PairCountsParameters(Hyperparameters):
+class PairCountsParameters(RowParameters):
     """Hyperparameters of pair counts."""
 
     measure: Literal["count", "share"] = Field(
@@ -52,7 +50,7 @@ class PairCountsParameters(Hyperparameters):
     )
 
 
-class PairCounts(Recommender):
+class PairCounts(RowRecommender):
     """Items by the number of playlists shared with the query's items.
 
     A playlist counts a pair once, however often it repeats either. Pairs below `threshold` are
@@ -104,32 +102,3 @@ class PairCounts(Recommender):
         most = 8 * self.parameters.max_neighbours * min(items, plays)
         rows = min(self.parameters.memory_mb * 2**20, most)
         return 2 * rows + 16 * items * thread_count() + 32 * plays
-
-    def _rank(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
-        check_queries(queries, self.size)
-        p = self.parameters
-        items = np.empty((len(queries), k), np.int32)
-        scores = np.empty((len(queries), k), np.float32)
-        recency: Float64 = np.arange(1, p.query_items + 1, dtype=np.float64) ** -p.recency_exponent
-
-        def rank(block: tuple[int, int]) -> None:
-            rank_by_rows(
-                *block, readonly(queries.offsets), readonly(queries.items), self._row_offsets,
-                self._row_items, self._row_weights, recency, 0.0, 1, np.zeros(self.size),
-                np.empty(self.size, np.int32), items, scores,
-            )  # fmt: skip
-
-        map_blocks(rank, row_blocks(len(queries)))
-        return items, scores
-
-    def _arrays(self) -> dict[str, np.ndarray]:
-        return {
-            "row_offsets": self._row_offsets,
-            "row_items": self._row_items,
-            "row_weights": self._row_weights,
-        }
-
-    def _restore(self, arrays: dict[str, np.ndarray]) -> None:
-        self._row_offsets = arrays["row_offsets"]
-        self._row_items = arrays["row_items"]
-        self._row_weights = arrays["row_weights"]
