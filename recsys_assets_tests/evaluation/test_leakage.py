@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from recsys_assets import columns as c
@@ -37,6 +38,9 @@ from recsys_assets_tests.models.blocks import (
 from recsys_assets_tests.sources.support import run
 
 PLACES = 10
+CHANCE = 0.07
+"""Beyond three standard errors (0.06) of the difference of two shares of 10 in 84, 500 playlists."""
+OF_ARTISTS = {"artist_tracks", "matrix_factorisation", "mlp"}
 LEARNING = [name for name in FAMILIES if name != "popularity"]
 
 
@@ -44,6 +48,17 @@ def shuffled(playlists: PlaylistSet, seed: int) -> PlaylistSet:
     """Deal all tracks anew over the same playlists."""
     items = np.random.default_rng(seed).permutation(playlists.items)
     return PlaylistSet(playlists.offsets, items, playlists.titles)
+
+
+def joined(first: PlaylistSet, second: PlaylistSet) -> PlaylistSet:
+    """Return the playlists of both."""
+    assert first.titles is not None
+    assert second.titles is not None
+    return PlaylistSet(
+        np.concatenate([first.offsets, first.offsets[-1] + second.offsets[1:]]),
+        np.concatenate([first.items, second.items]),
+        pa.concat_arrays([first.titles, second.titles]),
+    )
 
 
 def with_dealt_artists(catalog: Catalog, seed: int) -> Catalog:
@@ -83,8 +98,21 @@ def test_shuffled_training_drops_to_popularity(family: str) -> None:
     learned = hits(measured(spec, train, held_out, catalog), PLACES)
     assert paired_difference(learned, popular, seed=0).low > 0.3
     dealt = measured(spec, shuffled(train, 5), held_out, with_dealt_artists(catalog, 6))
-    # Three standard errors of the difference of two shares of 10 in 84, over 500 playlists: 0.06.
-    assert paired_difference(hits(dealt, PLACES), popular, seed=0).value < 0.07
+    assert paired_difference(hits(dealt, PLACES), popular, seed=0).value < CHANCE
+
+
+@pytest.mark.parametrize("family", LEARNING)
+def test_a_planted_leak_is_found(family: str) -> None:
+    """Prevents the check above from passing whatever leaks: here the targets are in training."""
+    train, held_out, catalog = block_lists(240, 3), block_lists(500, 4), block_catalog(SIZE)
+    spec = CandidateSpec(family, family, build(family, PARAMETERS.get(family, {})).parameters)
+    floor = CandidateSpec("floor", "popularity", build("popularity", {}).parameters)
+    popular = hits(measured(floor, train, held_out, catalog), PLACES)
+    leaked = joined(shuffled(train, 5), held_out)
+    # Families of artists see tracks through them alone: theirs stay true, which leaks as much.
+    artists = catalog if family in OF_ARTISTS else with_dealt_artists(catalog, 6)
+    found = hits(measured(spec, leaked, held_out, artists), PLACES)
+    assert paired_difference(found, popular, seed=0).value > CHANCE
 
 
 @pytest.mark.slow
