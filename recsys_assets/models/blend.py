@@ -20,7 +20,7 @@ from recsys_assets.models.members import (
 from recsys_assets.models.pools import Pool, best_rows
 from recsys_assets.models.topk import check_queries
 from recsys_assets.playlists import Bool, Catalog, Float32, Float64, Int32, Int64, PlaylistSet
-from recsys_assets.progress import Progress
+from recsys_assets.progress import Progress, Ticker
 
 PLACES = 100
 """The search maximises hit rate at this many places, the metric that candidates are selected by."""
@@ -49,6 +49,11 @@ class BlendParameters(EnsembleParameters):
     )
     held_out: float = Field(
         default=0.2, gt=0, le=0.5, description="Share of train on which weights are fitted."
+    )
+    fit_playlists: int = Field(
+        default=5000,
+        ge=1,
+        description="Most held-out playlists on which weights are fitted, drawn at random.",
     )
     passes: int = Field(
         default=3, ge=1, le=100, description="Times that the search goes through all weights."
@@ -100,13 +105,16 @@ class Blend(Ensemble):
         if len(weights) == 1 or len(held) == 0 or len(rest.items) == 0:
             progress("weights: nothing to fit them on, all count alike")
             return weights
-        queries, targets = truncated(train, held, train.lengths[held] - 1)
         numbers = FoldNumbers.of(rest, self.size, rng)
+        if len(held) > self.parameters.fit_playlists:
+            held = np.sort(rng.choice(held, self.parameters.fit_playlists, replace=False))
+        queries, targets = truncated(train, held, train.lengths[held] - 1)
         queries, targets = numbers.playlists(queries), numbers.numbers[targets]
         members = self._fit_members(
             numbers.playlists(rest), numbers.catalog(catalog), seed=seed, progress=progress
         )
         pools, hits = [], []
+        ticker = Ticker(progress, "held-out queries ranked", len(queries))
         for low in range(0, len(queries), QUERY_BLOCK):
             pool = self._pool(
                 members, queries.slice(low, low + QUERY_BLOCK), self.parameters.per_member
@@ -116,6 +124,7 @@ class Blend(Ensemble):
             keep = held_rows[pool.owners]
             pools.append(pool.where(keep))
             hits.append(hit[keep])
+            ticker.done(low + len(pool.offsets) - 1)
 
         def quality(candidate: Float64) -> tuple[int, float]:
             ranks = np.concatenate(

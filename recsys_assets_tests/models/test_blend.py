@@ -65,6 +65,24 @@ def test_fitted_weights_leave_out_noise() -> None:
     assert weights[0] < 0.5
 
 
+def test_weights_are_fitted_on_so_many_playlists() -> None:
+    """Prevents a fit that ranks a fifth of train with every member, however large train is."""
+    train, size = block_playlists(), SIZE
+    parameters = {"members": [{"family": "cooccurrence"}] * 2, "fit_playlists": 7}
+    model = Blend(BlendParameters.model_validate(parameters))
+    one, ranked = fitted("cooccurrence", train, size), []
+
+    class Counted:
+        def _rank(self, queries: PlaylistSet, k: int) -> tuple[np.ndarray, np.ndarray]:
+            ranked.append(len(queries))
+            return one._rank(queries, k)
+
+    model.size = size
+    model._fit_members = lambda *_, **__: [Counted(), Counted()]  # type: ignore[method-assign]
+    model._fitted_weights(train, Catalog.anonymous(size), seed=1, progress=print)
+    assert ranked == [7, 7]
+
+
 def test_target_ranks_by_hand() -> None:
     """Prevents a search on places that the served order does not have."""
     items = np.array([[[5, 3, 8], [1, 2, MISSING]]], np.int32)
