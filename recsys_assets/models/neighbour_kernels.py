@@ -154,9 +154,10 @@ def rank_by_playlists(
     """Rank queries `low` to `high` by the tracks of the playlists that share keys with them.
 
     A key stands for an item (itself, or its artist); `postings` are positions in `items`, by key,
-    ascending. `sims` float64[playlists] and `sums` float64[size] are zeroed scratch, given back
-    zeroed; the other scratch arrays are as long as one of the two. `neighbours` 0 takes all, and so
-    does `most_postings` 0; else the heaviest keys are looked up whose postings are so many together.
+    ascending, and `owners` their playlists. `sims` float64[playlists] and `sums` float64[size] are
+    zeroed scratch, given back zeroed; the other scratch arrays are as long as one of the two.
+    `neighbours` 0 takes all, and so does `most_postings` 0; else the heaviest keys are looked up
+    whose postings are so many together.
     """
     for query in range(low, high):
         start, stop = query_offsets[query], query_offsets[query + 1]
@@ -175,16 +176,16 @@ def rank_by_playlists(
                 continue
             first, last = posting_offsets[key], posting_offsets[key + 1]
             while first < last:
-                owner = owners[postings[first]]
+                owner = owners[first]
                 after = first + 1
-                while after < last and owners[postings[after]] == owner:
+                while after < last and owners[after] == owner:
                     after += 1
                 if sims[owner] == 0.0:
                     near[found] = owner
                     found += 1
                     latest[owner] = postings[after - 1]
                     depth[owner] = stop - 1 - at
-                sims[owner] += weight * (after - first) ** repeats
+                sims[owner] += weight if after == first + 1 else weight * (after - first) ** repeats
                 first = after
         best = 0.0
         for at in range(found):
@@ -205,12 +206,14 @@ def rank_by_playlists(
             if sims[owner] == 0.0:
                 continue
             # Relative to the best: a high power neither overflows nor vanishes.
-            similarity = (sims[owner] / best) ** power
+            similarity = sims[owner] / best
+            if power != 1.0:
+                similarity **= power
             for here in range(offsets[owner], offsets[owner + 1]):
                 item = items[here]
                 if sums[item] < 0.0:
                     continue
-                value = similarity * position[abs(here - latest[owner])] * item_scale[item]
+                value = similarity * position[abs(here - latest[owner])]
                 if value == 0.0:
                     continue
                 if sums[item] == 0.0:
@@ -219,6 +222,10 @@ def rank_by_playlists(
                 sums[item] += value
         for at in range(found):
             sims[near[at]] = 0.0
+        # Once for each item that was met, not at each meeting: 22 MB of scales do not fit a cache.
+        for at in range(count):
+            if sums[touched[at]] > 0.0:
+                sums[touched[at]] *= item_scale[touched[at]]
         _take_sums(count, sums, touched, values, out_items[query], out_scores[query])
 
 
@@ -272,7 +279,6 @@ def pair_rows(
     offsets: Int64,
     items: Int32,
     posting_offsets: Int64,
-    postings: Int64,
     owners: Int32,
     share: bool,
     threshold: float,
@@ -294,7 +300,7 @@ def pair_rows(
         neighbours = 0
         total = posting_offsets[item + 1] - posting_offsets[item]
         for at in range(posting_offsets[item], posting_offsets[item + 1]):
-            owner = owners[postings[at]]
+            owner = owners[at]
             for there in range(offsets[owner], offsets[owner + 1]):
                 other = items[there]
                 if other == item:

@@ -83,8 +83,8 @@ class PairCounts(RowRecommender):
             room = int(rooms[high] - rooms[low])
             items, weights = np.empty(room, np.int32), np.empty(room, np.float32)
             written = pair_rows(
-                low, high, sets.offsets, sets.items, postings.offsets, postings.positions,
-                postings.owners, p.measure == "share", p.threshold, scratch.sums,
+                low, high, sets.offsets, sets.items, postings.offsets, postings.owners,
+                p.measure == "share", p.threshold, scratch.sums,
                 scratch.touched, scratch.values, counts, items, weights,
             )  # fmt: skip
             ticker.done(high)

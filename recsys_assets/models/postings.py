@@ -22,7 +22,8 @@ class Postings:
     positions
         int64[total]; positions in the playlists' items, ascending for each key.
     owners
-        int32[items]; the playlist that each position belongs to.
+        int32[total]; the playlist that each of `positions` belongs to. Kept beside them: looking a
+        playlist up by position is a cache miss for every posting.
     """
 
     offsets: Int64
@@ -39,14 +40,13 @@ class Postings:
         known = order[np.count_nonzero(keys == MISSING) :]
         counts = np.bincount(keys[known], minlength=size)
         owners = np.repeat(np.arange(len(playlists), dtype=np.int32), playlists.lengths)
-        return cls(np.concatenate([[0], np.cumsum(counts)]), known, owners)
+        return cls(np.concatenate([[0], np.cumsum(counts)]), known, owners[known])
 
     def playlist_counts(self) -> Int64:
         """int64[keys]: how many playlists hold each key."""
         of = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
-        owner = self.owners[self.positions]
         first = np.ones(len(of), bool)
-        first[1:] = (of[1:] != of[:-1]) | (owner[1:] != owner[:-1])
+        first[1:] = (of[1:] != of[:-1]) | (self.owners[1:] != self.owners[:-1])
         return np.bincount(of[first], minlength=len(self.offsets) - 1)
 
 
