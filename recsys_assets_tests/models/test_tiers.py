@@ -2,13 +2,16 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from recsys_assets.models.base import ARTIST, POPULARITY, TITLE, TRACK
 from recsys_assets.models.registry import FAMILIES, build, load_recommender
 from recsys_assets.models.tiers import TIERS, Tiered
+from recsys_assets.models.title import Title
 from recsys_assets.playlists import MISSING, Catalog, PlaylistSet
 from recsys_assets_tests.models.blocks import (
     BLOCK_SIZE,
@@ -175,3 +178,23 @@ def test_k_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         tiered("popularity").answer(QUERIES, 0)
     assert TIERS[POPULARITY] == "popularity"
+
+
+def test_stand_ins_are_fitted_once_for_the_same_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents fitting the same titles again for every candidate, or serving those of other data."""
+    fits: list[PlaylistSet] = []
+    fit = Title.fit
+
+    def counted(self: Title, train: PlaylistSet, catalog: Catalog, **rest: Any) -> Title:
+        fits.append(train)
+        return fit(self, train, catalog, **rest)
+
+    monkeypatch.setattr(Title, "fit", counted)
+    train, other = block_playlists(seed=8), block_playlists(seed=9)
+    first, second = tiered("cooccurrence", train), tiered("pair_counts", train)
+    assert fits == [train]
+    assert first.stand_ins[TITLE] is second.stand_ins[TITLE]
+    assert tiered("cooccurrence", other).stand_ins[TITLE] is not first.stand_ins[TITLE]
+    retitled = PlaylistSet(other.offsets, other.items, pa.array(["songs"] * len(other)))
+    tiered("cooccurrence", retitled)
+    assert fits == [train, other, retitled]
