@@ -34,10 +34,13 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder beside `path`; on success it replaces `path` whole.
 
     A folder cannot be replaced in one step: a kill between the two renames leaves no folder at
-    `path`, which every reader of ours reports as "materialise the asset first".
+    `path`, which every reader of ours reports as "materialise the asset first". The next replacement
+    finds the old one in its place again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside, old = path.with_name(f".{path.name}{_ASIDE}"), path.with_name(f".{path.name}.old")
+    if old.exists() and not path.exists():
+        old.rename(path)
     for leftover in (aside, old):
         shutil.rmtree(leftover, ignore_errors=True)
     aside.mkdir()

@@ -99,6 +99,13 @@ class Settings(BaseModel):
     min_artist_mentions: int | None = Field(
         default=None, ge=0, description="Keep rows of artists with more than so many mentions."
     )
+    incremental: bool = Field(
+        default=True,
+        description=(
+            "Hash and read only raw files that are new, and keep what was made of each; false hashes "
+            "and reads all of them, and keeps nothing more."
+        ),
+    )
     neighbours: int = Field(
         default=20, ge=1, le=1000, description="Neighbours of each item in the similarity files."
     )
@@ -106,6 +113,26 @@ class Settings(BaseModel):
         default=1,
         ge=1,
         description="The similarity file of tracks has those with so many plays or more.",
+    )
+    similarity_search: Literal["auto", "exact", "approximate"] = Field(
+        default="auto",
+        description=(
+            "How models of vectors find neighbours: exact, approximate (an index, its recall "
+            "measured), or auto: exact up to 10**12 multiplications, then approximate."
+        ),
+    )
+    similarity_recall: float = Field(
+        default=0.98,
+        gt=0,
+        lt=1,
+        description="Least share of the exact neighbours that an approximate search has to find.",
+    )
+    warm_start: bool = Field(
+        default=False,
+        description=(
+            "Candidates that can, word2vec, go on from their last model where a refresh brings little "
+            "new data; what is registered is always trained from scratch."
+        ),
     )
     promotion_policy: Literal["default", "strict"] = Field(
         default="default",
@@ -200,6 +227,16 @@ class Settings(BaseModel):
     def cleaned(self) -> Path:
         """Folder of cleaned playlists, rejected rows and the ingestion's counts."""
         return self.home / "cleaned"
+
+    @cached_property
+    def parts(self) -> Path | None:
+        """Folder of what was made of each raw file; None where nothing is kept."""
+        return self.home / "parts" if self.incremental else None
+
+    @cached_property
+    def known_files(self) -> Path:
+        """What was found of the raw files when they were last looked at."""
+        return self.home / "raw_files.json"
 
     @cached_property
     def models(self) -> Path:

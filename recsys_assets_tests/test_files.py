@@ -50,6 +50,16 @@ def test_leftovers_of_a_kill_do_no_harm(tmp_path: Path) -> None:
         assert list(aside.iterdir()) == []
 
 
+def test_a_kill_between_two_renames_loses_nothing(tmp_path: Path) -> None:
+    """Prevents the old folder, which the new content may be made from, from being thrown away."""
+    (tmp_path / ".model.old").mkdir()
+    (tmp_path / ".model.old" / "vectors").write_text("x")
+    with replaced_folder(tmp_path / "model") as aside:
+        assert (tmp_path / "model" / "vectors").read_text() == "x"
+        (aside / "new").write_text("y")
+    assert [one.name for one in (tmp_path / "model").iterdir()] == ["new"]
+
+
 def test_json_round_trip_is_stable(tmp_path: Path) -> None:
     """Prevents the same content from giving different bytes."""
     write_json(tmp_path / "a", {"b": 1, "a": [1.5, None]})

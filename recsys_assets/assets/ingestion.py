@@ -30,6 +30,7 @@ from recsys_assets.resources.database import DuckDBReader
 from recsys_assets.settings import Settings, duckdb_memory_limit
 from recsys_assets.sources.demo import write_demo
 from recsys_assets.sources.ingest import ingest
+from recsys_assets.sources.known_files import scan_known
 from recsys_assets.sources.manifest import RawManifest, scan_raw
 from recsys_assets.sources.options import IngestOptions
 from recsys_assets.sources.report import IngestReport
@@ -101,7 +102,12 @@ def raw_playlists(
     with user_errors():
         if settings.raw is None:
             write_demo(settings.raw_or_demo, seed=settings.seed)
-        manifest = scan_raw(settings.raw_or_demo, progress=context.log.info)
+        manifest = scan_known(
+            settings.raw_or_demo,
+            settings.known_files,
+            trust=settings.incremental,
+            progress=context.log.info,
+        )
     table = manifest.to_arrow()
     return dg.Output(
         table,
@@ -171,6 +177,7 @@ def ingested_playlists(
             cleaned_path=cleaned_file(settings),
             rejected_path=rejected_file(settings),
             scratch=settings.scratch,
+            parts=settings.parts,
             memory_limit=duckdb_memory_limit(settings),
             threads=settings.threads,
             progress=context.log.info,

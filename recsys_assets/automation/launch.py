@@ -37,7 +37,7 @@ from recsys_assets.resources.database import open_database
 from recsys_assets.resources.run_lock import wait_until_free
 from recsys_assets.settings import Settings
 from recsys_assets.similarity.files import parquet_path
-from recsys_assets.sources.manifest import scan_raw
+from recsys_assets.sources.known_files import scan_known
 from recsys_assets.training import combine
 
 STATE_FILE = "last_refresh.json"
@@ -52,7 +52,7 @@ PREPARING_CODE = (
 )
 NOT_OF_THE_DATA = {
     *("candidates", "grid", "seed", "neighbours", "promotion_policy", "refresh_cron"),
-    "similarity_min_plays",
+    *("similarity_min_plays", "incremental", "warm_start"),
     *("experiment", "registered_model", "tracking_uri", "memory_limit", "threads"),
 }
 """Settings that change nothing in the splits."""
@@ -178,7 +178,8 @@ def _prepared_state(settings: Settings) -> dict[str, Any]:
 def _raw_version(settings: Settings) -> str | None:
     if settings.raw is None and not settings.raw_or_demo.exists():
         return None
-    return scan_raw(settings.raw_or_demo).data_version
+    known = scan_known(settings.raw_or_demo, settings.known_files, trust=settings.incremental)
+    return known.data_version
 
 
 def summary(settings: Settings, seconds_per_asset: dict[str, float]) -> str:

@@ -19,6 +19,7 @@ from recsys_assets.sources.formats import BOM, parse_header
 from recsys_assets.sources.lines import MAX_LINE_BYTES, RecordReader
 from recsys_assets.sources.manifest import RawFile
 from recsys_assets.sources.relation import SEQ_PER_FILE, FileRead, Workspace
+from recsys_assets.sources.staged_parts import stage_once
 
 RAW_TEXT: Final = "rtrim(text, chr(10) || chr(13))"
 """The record as read. Cutting off every record's line end would cost a third of the splitting."""
@@ -29,7 +30,7 @@ Columns = Callable[[Mapping[str, str]], Mapping[str, str]]
 def stage_csv(
     work: Workspace, table: str, number: int, columns: Columns, *, multiline: bool
 ) -> FileRead:
-    """Insert a CSV file's records into `table`.
+    """Insert a CSV file's records into `table`, read or as they were read before.
 
     Parameters
     ----------
@@ -51,6 +52,16 @@ def stage_csv(
     SourceError
         If the file cannot be read to its end.
     """
+
+    def read() -> FileRead:
+        return _read_csv(work, table, number, columns, multiline=multiline)
+
+    return stage_once(work, table, number, read)
+
+
+def _read_csv(
+    work: Workspace, table: str, number: int, columns: Columns, *, multiline: bool
+) -> FileRead:
     started = time.monotonic()
     file = work.manifest.files[number]
     header = read_header(file)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from recsys_assets import columns as c
 from recsys_assets.errors import DataError, SourceError
-from recsys_assets.files import replaced_folder
+from recsys_assets.files import folder_bytes, replaced_folder
 from recsys_assets.progress import Progress, silent
 from recsys_assets.sources import interactions, listening, mpd, nowplaying
 from recsys_assets.sources.coded import CodedFiles, code_cleaned
@@ -32,6 +32,7 @@ from recsys_assets.sources.formats import (
 )
 from recsys_assets.sources.manifest import RawManifest
 from recsys_assets.sources.options import IngestOptions
+from recsys_assets.sources.parts import Parts
 from recsys_assets.sources.quick_write import NumberedRows
 from recsys_assets.sources.relation import SEQ, SEQ_PER_FILE, Staged, Workspace
 from recsys_assets.sources.report import FileReport, IngestReport, RejectedCount
@@ -53,6 +54,7 @@ def ingest(
     cleaned_path: Path,
     rejected_path: Path,
     scratch: Path,
+    parts: Path | None = None,
     memory_limit: str | None = None,
     threads: int | None = None,
     progress: Progress = silent,
@@ -73,6 +75,9 @@ def ingest(
         both are complete. The cleaned rows as integers go beside them (`CodedFiles.beside`).
     scratch
         Folder for temporary files, made if needed; what is put there is removed again.
+    parts
+        Folder in which is kept what was made of each file, so that the next ingestion reads only
+        files whose content is new; the result is the same with it and without.
     memory_limit, threads
         For DuckDB, for example ``"2GB"``; beyond the limit it spills into `scratch`.
     progress
@@ -93,11 +98,14 @@ def ingest(
         path.parent.mkdir(parents=True, exist_ok=True)
         # A fixed name: what a killed ingestion left behind, the next one overwrites.
         asides.append(path.with_name(f".{path.name}.aside"))
+    quick = manifest.format == NOWPLAYING_CSV and not options.filters
+    # Staged rows cost more to keep than integers do; with one file there is nothing to save.
+    keeps = quick or len(manifest.files) > 1
+    known = Parts.of(parts, manifest.format, options, keeps=keeps)
     try:
         with closing(_connect(folder, memory_limit, threads)) as connection:
-            work = Workspace(connection, manifest, options, folder, progress)
+            work = Workspace(connection, manifest, options, folder, progress, known)
             with replaced_folder(CodedFiles.beside(cleaned_path).folder) as coded:
-                quick = manifest.format == NOWPLAYING_CSV and not options.filters
                 write = _clean_quickly if quick else _clean_by_sql
                 staged, taken = write(work, asides[0], CodedFiles(coded), threads)
                 connection.execute(
@@ -124,6 +132,12 @@ def ingest(
         rejected_written=written[1],
         seconds=time.monotonic() - started,
     )
+    known.prune()
+    if parts is not None:
+        progress(
+            f"{known.found:,} of {len(files):,} file(s) unchanged and not read again "
+            f"({folder_bytes(parts) / 1e6:,.1f} MB of parts)"
+        )
     progress(
         f"{report.rows_read:,} rows read, {report.cleaned_written:,} cleaned, "
         f"{report.rejected_written:,} rejected in {report.seconds:.1f} s"

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from recsys_assets.sources import record_kernels as kernels
-from recsys_assets.sources.record_kernels import Bytes, Int32
+from recsys_assets.sources.record_kernels import Bytes, Int32, Int64, UInt64
 
 _Value = TypeVar("_Value", bound=np.generic)
 _FIRST_SLOTS = 1 << 12
+_TEXTS_AT_ONCE = 1 << 18
 
 
 class Texts:
@@ -26,6 +27,34 @@ class Texts:
         self._hashes = np.empty(0, np.uint64)
         self._offsets = np.zeros(1, np.int64)
         self._pool = np.empty(0, np.uint8)
+
+    @classmethod
+    def of(cls, hashes: UInt64, offsets: Int64, pool: Bytes) -> "Texts":
+        """Return the texts that `held` gave; its arrays are taken over."""
+        texts = cls()
+        texts.count = len(hashes)
+        texts._hashes, texts._offsets, texts._pool = hashes, offsets, pool
+        texts._slots = texts._slots[:0]  # filled when the next texts come
+        return texts
+
+    def held(self) -> dict[str, UInt64 | Int64 | Bytes]:
+        """Return what `of` takes: hashes, offsets and bytes of all texts, without copying."""
+        return {
+            "hashes": self._hashes[: self.count],
+            "offsets": self._offsets[: self.count + 1],
+            "pool": self._pool[: int(self._offsets[self.count])],
+        }
+
+    def append(self, other: "Texts") -> Int32:
+        """Number all texts of another; returns the number here of each number there."""
+        numbers = np.empty(other.count, np.int32)
+        for begin in range(0, other.count, _TEXTS_AT_ONCE):
+            end = min(begin + _TEXTS_AT_ONCE, other.count)
+            offsets = other._offsets[begin : end + 1]
+            data = other._pool[offsets[0] : offsets[-1]]
+            bounds = (offsets - offsets[0]).astype(np.int32)
+            numbers[begin:end] = self.number(data, bounds[:-1, None], bounds[1:, None], 0)
+        return numbers
 
     def number(self, data: Bytes, begins: Int32, ends: Int32, column: int) -> Int32:
         """Return the numbers of ``data[begins[r, column] : ends[r, column]]``, -1 for empty ones."""
@@ -71,6 +100,18 @@ class Pairs:
         self.count = 0
         self._slots = np.full(_FIRST_SLOTS, -1, np.int32)
         self._keys = np.empty(0, np.int64)
+
+    @classmethod
+    def of(cls, keys: Int64) -> "Pairs":
+        """Return the pairs that `held` gave; the array is taken over."""
+        pairs = cls()
+        pairs.count, pairs._keys = len(keys), keys
+        pairs._slots = pairs._slots[:0]  # filled when the next pairs come
+        return pairs
+
+    def held(self) -> Int64:
+        """Return what `of` takes, without copying."""
+        return self._keys[: self.count]
 
     def number(self, first: Int32, second: Int32) -> Int32:
         """Return the numbers of the pairs; `second` must not be negative."""

@@ -43,6 +43,8 @@ class RawFile:
         Size on disk; a member's unpacked size.
     mtime_ns
         Time of the last change in nanoseconds since 1970 (the archive's for a member).
+    ctime_ns
+        The same of the last change of content, name or rights, which no program can set back.
     digest
         BLAKE2b-256 of the unpacked content in hex; empty for an ignored file.
     container
@@ -59,6 +61,7 @@ class RawFile:
     name: str
     bytes: int
     mtime_ns: int
+    ctime_ns: int
     digest: str
     container: str
     member: str | None = None
@@ -72,6 +75,7 @@ _ARROW_SCHEMA = pa.schema(
         ("name", pa.string()),
         ("bytes", pa.int64()),
         ("mtime_ns", pa.int64()),
+        ("ctime_ns", pa.int64()),
         ("digest", pa.string()),
         ("container", pa.string()),
         ("member", pa.string()),
@@ -112,7 +116,12 @@ class RawManifest:
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> "RawManifest":
-        """Take back what `to_arrow` returned; columns may come in any order."""
+        """Take back what `to_arrow` returned; columns may come in any order.
+
+        A sensor's cursor of an earlier version lacks `ctime_ns`; 0 is that of no file.
+        """
+        if "ctime_ns" not in table.column_names:
+            table = table.append_column("ctime_ns", pa.array([0] * len(table), pa.int64()))
         rows: list[dict[str, Any]] = table.select(_ARROW_SCHEMA.names).to_pylist()
         every = [RawFile(**row) for row in rows]
         files = tuple(file for file in every if file.ignored is None)
@@ -131,7 +140,7 @@ def scan_raw(
         A file, a folder (searched with its subfolders; hidden files are skipped), a ``.zip`` or
         a ``.gz``.
     previous
-        An earlier manifest: a file whose path, name, size and time of change are the same is not
+        An earlier manifest: a file whose path, name, size and times of change are the same is not
         read again.
     progress
         Told of every file that is hashed or ignored.
@@ -204,7 +213,15 @@ def _walk(raw: Path) -> Iterator[RawFile]:
         with reading(name):
             stat = path.stat()
         container = container_of(path)
-        file = RawFile(str(path.resolve()), name, stat.st_size, stat.st_mtime_ns, "", container)
+        file = RawFile(
+            str(path.resolve()),
+            name,
+            stat.st_size,
+            stat.st_mtime_ns,
+            stat.st_ctime_ns,
+            digest="",
+            container=container,
+        )
         if container != ZIP:
             yield file
             continue
@@ -228,8 +245,8 @@ def _look_at(file: RawFile, progress: Progress) -> RawFile:
     return replace(file, format=recognised.format, digest=digest.hexdigest())
 
 
-def _identity(file: RawFile) -> tuple[str, str, int, int]:
-    return file.path, file.name, file.bytes, file.mtime_ns
+def _identity(file: RawFile) -> tuple[str, str, int, int, int]:
+    return file.path, file.name, file.bytes, file.mtime_ns, file.ctime_ns
 
 
 def _known_formats() -> str:

@@ -16,7 +16,9 @@ from recsys_assets.sources.fields import literal, scoped_id, trimmed
 from recsys_assets.sources.json_damage import find_damage
 from recsys_assets.sources.manifest import RawFile
 from recsys_assets.sources.relation import SEQ_PER_FILE, FileRead, Staged, Workspace
+from recsys_assets.sources.staged_parts import counts_of, insert_rows, read_before, write_rows
 
+_PLAYLISTS = "playlists.parquet"
 _TRACKS_PER_PLAYLIST = 1 << 20
 _TRACK_FIELDS = (
     "artist_name", "track_uri", "artist_uri", "track_name", "album_uri", "album_name",
@@ -65,6 +67,37 @@ def stage(work: Workspace) -> Staged:
 
 
 def _stage_slice(work: Workspace, number: int) -> FileRead:
+    """Stage one slice; what depends on other files or on the slice's place makes no part."""
+    started = time.monotonic()
+    file = work.manifest.files[number]
+    part = work.parts.find(file)
+    if part is not None and _are_new(work.connection, part.folder / _PLAYLISTS):
+        work.connection.execute(
+            f"INSERT INTO seen_playlists SELECT pid, {literal(file.name)} "
+            f"FROM read_parquet({literal(str(part.folder / _PLAYLISTS))})"
+        )
+        insert_rows(work, "staged", number, part.folder, first=False)
+        return read_before(work, part, started)
+    read, alone = _read_slice(work, number)
+    if part is None and alone and work.parts.keeps:
+        with work.parts.adding(file, counts_of(read)) as folder:
+            write_rows(work, "staged", number, folder)
+            work.connection.execute(
+                "COPY (SELECT pid FROM slice_playlists WHERE pid IS NOT NULL) "
+                f"TO {literal(str(folder / _PLAYLISTS))} (FORMAT parquet)"
+            )
+    return read
+
+
+def _are_new(connection: duckdb.DuckDBPyConnection, playlists: Path) -> bool:
+    """Tell whether no slice before has a playlist of a part."""
+    return not connection.execute(
+        f"FROM read_parquet({literal(str(playlists))}) SEMI JOIN seen_playlists USING (pid) LIMIT 1"
+    ).fetchall()
+
+
+def _read_slice(work: Workspace, number: int) -> tuple[FileRead, bool]:
+    """Stage one slice from its JSON; returns also whether its rows depend on nothing else."""
     started = time.monotonic()
     file = work.manifest.files[number]
     original = unpack(
@@ -92,9 +125,11 @@ def _stage_slice(work: Workspace, number: int) -> FileRead:
     for scratch in work.scratch.iterdir():
         if scratch in (original, whole):
             scratch.unlink()
-    return FileRead(
+    repeated = work.connection.execute("SELECT count(*) FROM repeated_playlists").fetchall()[0][0]
+    read = FileRead(
         entries + (problem is not None), size, time.monotonic() - started, rejected_bytes
     )
+    return read, problem is None and repeated == 0
 
 
 def _json(path: Path) -> str:

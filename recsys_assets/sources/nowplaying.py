@@ -10,7 +10,8 @@ from recsys_assets import columns as c
 from recsys_assets.sources.csv_files import stage_csv
 from recsys_assets.sources.fields import first_empty, joined, scoped_id
 from recsys_assets.sources.formats import NOWPLAYING_FIELDS
-from recsys_assets.sources.quick_csv import Fields, Numbered, read_quickly
+from recsys_assets.sources.numbered import Numbered
+from recsys_assets.sources.quick_csv import Fields, read_quickly
 from recsys_assets.sources.relation import SEQ, FileRead, Staged, Workspace
 
 _USER, _ARTIST, _TRACK, _PLAYLIST = NOWPLAYING_FIELDS

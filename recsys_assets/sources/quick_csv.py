@@ -8,7 +8,7 @@ integers a row and each distinct text once. Which fields mean what is said by `n
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
@@ -20,10 +20,16 @@ from recsys_assets.sources import record_kernels as kernels
 from recsys_assets.sources.containers import open_bytes
 from recsys_assets.sources.csv_files import Columns, read_header, stage_records
 from recsys_assets.sources.formats import BOM
-from recsys_assets.sources.interning import Pairs, Texts
 from recsys_assets.sources.lines import MAX_LINE_BYTES, RECORD_SCHEMA, defect_of, text_of
+from recsys_assets.sources.numbered import Numbered
 from recsys_assets.sources.record_kernels import Bytes, Int32
 from recsys_assets.sources.relation import SEQ, SEQ_PER_FILE, FileRead, Workspace
+from recsys_assets.sources.staged_parts import (
+    counts_of,
+    insert_rows,
+    read_before,
+    write_rows,
+)
 
 BLOCK_BYTES: Final = 1 << 23
 _ODD_BYTES: Final = 1 << 26
@@ -44,38 +50,6 @@ class Fields:
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter((self.user, self.artist, self.track, self.playlist))
-
-
-@dataclass
-class Numbered:
-    """Rows as numbers, in the order of the files; texts and pairs by number.
-
-    Attributes
-    ----------
-    users, artists, tracks, names
-        The distinct texts of the four fields.
-    playlists
-        Pairs of user and name.
-    songs
-        Pairs of artist and track; without an artist (-1 - playlist, track).
-    playlist, song
-        int32[rows], numbers into `playlists` and `songs`.
-    """
-
-    users: Texts = field(default_factory=Texts)
-    artists: Texts = field(default_factory=Texts)
-    tracks: Texts = field(default_factory=Texts)
-    names: Texts = field(default_factory=Texts)
-    playlists: Pairs = field(default_factory=Pairs)
-    songs: Pairs = field(default_factory=Pairs)
-    playlist: Int32 = field(default_factory=lambda: np.empty(0, np.int32))
-    song: Int32 = field(default_factory=lambda: np.empty(0, np.int32))
-
-    def add(self, user: Int32, artist: Int32, track: Int32, name: Int32) -> tuple[Int32, Int32]:
-        """Number the pairs of numbered fields; returns playlist and song of every row."""
-        playlist = self.playlists.number(user, name)
-        alone = artist < 0
-        return playlist, self.songs.number(np.where(alone, -1 - playlist, artist), track)
 
 
 def read_quickly(
@@ -106,27 +80,42 @@ def read_quickly(
     SourceError
         If a file cannot be read to its end.
     """
-    numbered = Numbered()
-    playlists: list[Int32] = []
-    songs: list[Int32] = []
     files: list[FileRead] = []
     taken: list[int] = []
+    merged: Numbered | None = None
     with ThreadPoolExecutor(max(1, (threads or 3) - 1), thread_name_prefix="recsys") as pool:
-        for number in range(len(work.manifest.files)):
+        for number, file in enumerate(work.manifest.files):
             started = time.monotonic()
-            reader = _FileReader(work, number, fields, columns, numbered, pool)
-            playlist, song = reader.read()
-            playlists.append(playlist)
-            songs.append(song)
-            taken.append(len(playlist))
-            files.append(FileRead(reader.rows, reader.size, time.monotonic() - started))
-    numbered.playlist = np.concatenate(playlists) if len(playlists) > 1 else playlists[0]
-    numbered.song = np.concatenate(songs) if len(songs) > 1 else songs[0]
-    return numbered, files, taken
+            part = work.parts.find(file)
+            if part is not None:
+                one = Numbered.load(part.folder)
+                insert_rows(work, "staged", number, part.folder, first=number == 0)
+                files.append(read_before(work, part, started))
+            else:
+                one = Numbered()
+                reader = _FileReader(work, number, fields, columns, one, pool)
+                reader.read()
+                files.append(FileRead(reader.rows, reader.size, time.monotonic() - started))
+                if work.parts.keeps:
+                    with work.parts.adding(file, counts_of(files[-1])) as folder:
+                        one.save(folder)
+                        write_rows(work, "staged", number, folder)
+            taken.append(len(one.playlist))
+            if merged is None:
+                merged = one
+            else:
+                merged.append(one, pool)
+    if merged is None:
+        raise ValueError("a manifest has at least one file")
+    merged.join()
+    return merged, files, taken
 
 
 class _FileReader:
-    """Reads one file into a `Numbered`; blocks of whole lines, the next split while one is numbered."""
+    """Reads one file into an empty `Numbered`, by blocks of whole lines.
+
+    The next block is split while one is numbered.
+    """
 
     def __init__(
         self,
@@ -151,8 +140,8 @@ class _FileReader:
         self._odd_bytes = self._sound = self._staged = 0
         self.rows = self.size = 0
 
-    def read(self) -> tuple[Int32, Int32]:
-        """Return playlist and song of every row that is taken."""
+    def read(self) -> None:
+        """Number every row that is taken."""
         playlists: list[Int32] = []
         songs: list[Int32] = []
         file = self._file
@@ -163,7 +152,7 @@ class _FileReader:
                 songs.append(song)
         self._stage_odd()
         empty = np.empty(0, np.int32)
-        return self._with_odd(
+        self._numbered.playlist, self._numbered.song = self._with_odd(
             np.concatenate(playlists) if playlists else empty,
             np.concatenate(songs) if songs else empty,
         )

@@ -6,6 +6,7 @@ business of `quick_csv.py`; what the coded tables hold is said in `coded.py`.
 """
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 from recsys_assets import columns as c
 from recsys_assets.sources import record_kernels as kernels
 from recsys_assets.sources.coded import CodedFiles
-from recsys_assets.sources.quick_csv import Numbered
+from recsys_assets.sources.numbered import Numbered
 from recsys_assets.sources.record_kernels import Int32, Int64
 
 _ROWS_PER_GROUP: Final = 1 << 19
@@ -99,33 +100,43 @@ class NumberedRows:
                 (c.PLAYLIST_NAME, len(self._names)),
             )
         }
-        with _writer(path, _CLEANED_SCHEMA, dictionary=True) as writer:
+
+        def encoded(begin: int) -> pa.Table:
+            part = slice(begin, begin + _ROWS_PER_GROUP)
+            song, playlist = self._song[part], self._playlist[part]
+            texts = {
+                c.PLAYLIST_ID: (playlist, self._playlist_ids),
+                c.TRACK_ID: (song, self._track_ids),
+                c.TRACK_NAME: (self._track_of[song], self._tracks),
+                c.ARTIST_ID: (self._artist_of[song], self._artists),
+                c.USER_ID: (self._user_of[playlist], self._users),
+                c.PLAYLIST_NAME: (self._name_of[playlist], self._names),
+            }
+            columns = {
+                name: _encoded(numbers, strings, *scratch[name])
+                for name, (numbers, strings) in texts.items()
+            }
+            columns[c.ARTIST_NAME] = columns[c.ARTIST_ID]
+            columns[c.POSITION] = pa.array(self._places[part])
+            return pa.table(
+                [
+                    columns.get(field.name, pa.nulls(len(song), field.type))
+                    for field in _CLEANED_SCHEMA
+                ],
+                names=_CLEANED_SCHEMA.names,
+            )
+
+        # One group is encoded while the one before is written: the writer uses one core.
+        with (
+            _writer(path, _CLEANED_SCHEMA, dictionary=True) as writer,
+            ThreadPoolExecutor(1, thread_name_prefix="recsys") as pool,
+        ):
+            ahead = pool.submit(encoded, 0)
             for begin in range(0, len(self._song), _ROWS_PER_GROUP):
-                part = slice(begin, begin + _ROWS_PER_GROUP)
-                song, playlist = self._song[part], self._playlist[part]
-                texts = {
-                    c.PLAYLIST_ID: (playlist, self._playlist_ids),
-                    c.TRACK_ID: (song, self._track_ids),
-                    c.TRACK_NAME: (self._track_of[song], self._tracks),
-                    c.ARTIST_ID: (self._artist_of[song], self._artists),
-                    c.USER_ID: (self._user_of[playlist], self._users),
-                    c.PLAYLIST_NAME: (self._name_of[playlist], self._names),
-                }
-                columns = {
-                    name: _encoded(numbers, strings, *scratch[name])
-                    for name, (numbers, strings) in texts.items()
-                }
-                columns[c.ARTIST_NAME] = columns[c.ARTIST_ID]
-                columns[c.POSITION] = pa.array(self._places[part])
-                writer.write_table(
-                    pa.table(
-                        [
-                            columns.get(field.name, pa.nulls(len(song), field.type))
-                            for field in _CLEANED_SCHEMA
-                        ],
-                        names=_CLEANED_SCHEMA.names,
-                    )
-                )
+                group = ahead.result()
+                if begin + _ROWS_PER_GROUP < len(self._song):
+                    ahead = pool.submit(encoded, begin + _ROWS_PER_GROUP)
+                writer.write_table(group)
 
     def write_coded(self, files: CodedFiles) -> None:
         """Write the four tables of `CodedFiles`; may run beside `write_cleaned`."""

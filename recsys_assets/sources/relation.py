@@ -11,6 +11,7 @@ import duckdb
 from recsys_assets.progress import Progress
 from recsys_assets.sources.manifest import RawManifest
 from recsys_assets.sources.options import IngestOptions
+from recsys_assets.sources.parts import Parts
 
 SEQ = "seq"
 """BIGINT column of every staged table: the order of the rows over all files."""
@@ -29,6 +30,8 @@ class Workspace:
         DuckDB in memory, spilling into `scratch`.
     scratch
         An empty folder that is removed afterwards.
+    parts
+        What was made of files that are unchanged.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -36,6 +39,7 @@ class Workspace:
     options: IngestOptions
     scratch: Path
     progress: Progress
+    parts: Parts
 
 
 @dataclass(frozen=True)
