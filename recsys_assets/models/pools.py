@@ -28,17 +28,25 @@ class Pool:
         0 where the item is not in the member's list.
     ranks
         int32[rows, members]; 1 for a member's best, 0 where the item is not in its list.
+    best
+        float32[n, members]; the best score of each member's list, at least 0; 0 of an empty one.
     """
 
     offsets: Int64
     items: Int32
     relative: Float32
     ranks: Int32
+    best: Float32
 
     @property
     def owners(self) -> Int64:
         """int64[rows]: the query of each row."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    @property
+    def scores(self) -> Float32:
+        """float32[rows, members]: a member's own score, at least 0; 0 where not in its list."""
+        return self.relative * self.best[self.owners]
 
     def reciprocal_ranks(self, constant: float) -> Float64:
         """float64[rows, members]: ``1 / (constant + rank)``, 0 where not in the list.
@@ -50,7 +58,13 @@ class Pool:
     def where(self, keep: Bool) -> "Pool":
         """Return the rows that `keep` (bool[rows]) marks."""
         kept = np.concatenate([[0], np.cumsum(keep)])
-        return Pool(kept[self.offsets], self.items[keep], self.relative[keep], self.ranks[keep])
+        return Pool(
+            kept[self.offsets],
+            self.items[keep],
+            self.relative[keep],
+            self.ranks[keep],
+            self.best,
+        )
 
 
 def merge(items: Int32, scores: Float32, size: int, proposed: int) -> Pool:
@@ -74,12 +88,13 @@ def merge(items: Int32, scores: Float32, size: int, proposed: int) -> Pool:
         np.empty(room, np.int32),
         np.zeros((room, members), np.float32),
         np.zeros((room, members), np.int32),
+        np.maximum(scores[:, :, 0], 0.0).T,
     )
     slots = np.full(size, -1, np.int64)
     rows = _merge_rows(
         items, scores, proposed, slots, pool.offsets, pool.items, pool.relative, pool.ranks
     )
-    return Pool(pool.offsets, pool.items[:rows], pool.relative[:rows], pool.ranks[:rows])
+    return Pool(pool.offsets, pool.items[:rows], pool.relative[:rows], pool.ranks[:rows], pool.best)
 
 
 @kernel

@@ -1,8 +1,8 @@
 """Two stages: members propose candidates, boosted trees re-rank them.
 
 Cross-fitted examples inside the training playlists, the ranker's fit, and ranking. Members stand in
-`members.py`, folds in `folds.py`, pools in `pools.py`, features in `two_stage_features.py`, trees in
-`two_stage_ranker.py`.
+`members.py`, folds in `folds.py`, pools in `pools.py`, features in `two_stage_features.py`
+and `two_stage_latest.py`, trees in `two_stage_ranker.py`.
 """
 
 from typing import Any, ClassVar, Literal
@@ -21,13 +21,19 @@ from recsys_assets.models.members import (
 from recsys_assets.models.parallel import map_blocks, row_blocks
 from recsys_assets.models.pools import Pool, best_rows
 from recsys_assets.models.topk import check_queries
-from recsys_assets.models.two_stage_features import FEATURES, FIXED, FeatureIndex, song_numbers
+from recsys_assets.models.two_stage_features import FIXED, FeatureIndex
+from recsys_assets.models.two_stage_latest import ALL_FEATURES, LatestIndex
 from recsys_assets.models.two_stage_ranker import Trees, fit_trees
+from recsys_assets.models.two_stage_songs import song_numbers
 from recsys_assets.playlists import Bool, Catalog, Float32, Int32, Int64, PlaylistSet
 from recsys_assets.progress import Progress
 
 RANK_CONSTANT = 60.0
 """Of reciprocal rank fusion, as in its paper."""
+SHARP_CONSTANT = 10.0
+"""Of a second fusion, in which the first places count more: the feature that the trees use most."""
+TOGETHER = 6
+"""Features of what all members say together."""
 SHORTEST_SHARE = 3
 """An earlier target stands in the last two thirds of its playlist, where queries have some length."""
 
@@ -114,7 +120,7 @@ class TwoStage(Ensemble):
 
     def _own_bytes(self, train: PlaylistSet, items: int) -> int:
         p, members = self.parameters, len(self.parameters.members)
-        width = 2 * members + 2 + len(FEATURES)
+        width = 3 * members + TOGETHER + len(ALL_FEATURES)
         examples = min(p.training_playlists, len(train)) * p.targets_per_playlist
         # Rows twice while they are put together, and LightGBM's bins.
         learned = examples * (1 + p.negatives) * 9 * width
@@ -164,6 +170,9 @@ class TwoStage(Ensemble):
             numbers = FoldNumbers.of(rest, self.size, rng)
             rest, queries = numbers.playlists(rest), numbers.playlists(queries)
             targets = numbers.numbers[targets]
+            # A target that the rest does not hold is in no pool: its query need not be ranked.
+            held = np.flatnonzero(np.bincount(rest.items, minlength=self.size)[targets])
+            queries, targets = queries.take(held), targets[held]
             members = self._fit_members(
                 rest, numbers.catalog(catalog), seed=seed, progress=progress
             )
@@ -199,7 +208,7 @@ class TwoStage(Ensemble):
 
     def _indexed(self, train: PlaylistSet, order: Int32 | Int64) -> FeatureIndex:
         """Index playlists whose item `i` is the catalogue's item ``order[i]``."""
-        return FeatureIndex.build(
+        return LatestIndex.build(
             train, self._artists[order], self._albums[order], self._songs[order]
         )
 
@@ -218,11 +227,29 @@ class TwoStage(Ensemble):
 
         generic = np.concatenate(map_blocks(fill, blocks))
         unranked = 2 * self._depth()
-        ranks = np.log2(np.where(pool.ranks > 0, pool.ranks, unranked)).astype(np.float32)
+        ranks = np.log2(np.where(pool.ranks > 0, pool.ranks, unranked))
         within = (pool.ranks > 0) & (pool.ranks <= self.parameters.per_member)
-        proposed = within.sum(axis=1, keepdims=True).astype(np.float32)
-        fused = pool.reciprocal_ranks(RANK_CONSTANT).sum(axis=1, keepdims=True).astype(np.float32)
-        return np.concatenate([pool.relative, ranks, proposed, fused, generic], axis=1)
+        together = np.stack(
+            [
+                within.sum(axis=1),
+                pool.reciprocal_ranks(RANK_CONSTANT).sum(axis=1),
+                pool.reciprocal_ranks(SHARP_CONSTANT).sum(axis=1),
+                ranks.min(axis=1),
+                pool.relative.mean(axis=1),
+                pool.relative.max(axis=1),
+            ],
+            axis=1,
+        )
+        return np.concatenate(
+            [
+                pool.relative,
+                pool.scores,
+                ranks.astype(np.float32),
+                together.astype(np.float32),
+                generic,
+            ],
+            axis=1,
+        )
 
     def _rank(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
         check_queries(queries, self.size)

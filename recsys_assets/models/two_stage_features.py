@@ -1,18 +1,17 @@
 """What the second stage looks at: features of a candidate beside its query, apart from members' scores.
 
 An index of the training playlists with what is fixed of an item, and the kernel that fills the features
-of a pool's rows. Features by members (scores, ranks) are `pools.py`'s; the ranker is
-`two_stage_ranker.py`. The kernel stands alone in its file's cache: it calls no kernel of another one.
+of a pool's rows. Features by members (scores, ranks) are `two_stage.py`'s, versions of a song
+`two_stage_songs.py`'s; the ranker is `two_stage_ranker.py`. The kernel calls none of another file.
 """
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 
 from recsys_assets.models.kernels import kernel
 from recsys_assets.models.topk import readonly
-from recsys_assets.playlists import MISSING, Catalog, Float32, Int32, Int64, PlaylistSet
+from recsys_assets.playlists import MISSING, Float32, Int32, Int64, PlaylistSet
 
 FIXED = (
     "plays",  # log(1 + plays in training)
@@ -33,6 +32,8 @@ OF_QUERY = (
     "run_mean",  # items in a row by one artist, on average
     "query_plays",  # mean log(1 + plays)
     "latest_plays",  # of the last five
+    "sharing_playlists",  # log(1 + playlists that share anything with the query)
+    "highest_overlap",  # the best overlap (below) of any playlist
 )
 JOINT = (
     "plays_gap",  # the candidate's log plays less those of the last five
@@ -54,6 +55,12 @@ JOINT = (
     "most_shared",  # most query items in one of its playlists
     "best_overlap",  # most recency- and rarity-weighted overlap of its playlists
     "mean_overlap",
+    "share_of_highest",  # best overlap over the highest
+    "share_of_overlap",  # the overlap of its playlists over that of all
+    "near_mean",  # query items within 3 places of its plays, recency-weighted: mean and most
+    "near_most",
+    "near_artists_mean",  # the same of other artists of the query
+    "near_artists_most",
 )
 FEATURES = (*FIXED, *OF_QUERY, *JOINT)
 
@@ -63,6 +70,8 @@ MOST_OCCURRENCES = 2000
 TAIL = 5
 RECENCY, LENGTH_DISCOUNT = 0.8, 0.4
 """Exponents of the overlap: of the places from the query's end, and of the playlist's length."""
+NEAR, NEAR_RECENCY = 3, 0.5
+"""Places to either side that are near, and the exponent of a near item's distance in the query."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,23 +170,6 @@ def _groups(numbers: Int32) -> int:
     return int(numbers.max(initial=-1)) + 1
 
 
-def song_numbers(catalog: Catalog) -> Int32:
-    """Return int32[size]: one number for all versions of a song.
-
-    Versions are items of one artist whose names agree but for case, brackets and what follows
-    `` - `` ("Song (Live)", "Song - 2011 Remaster"). Without artist or name an item stands alone.
-    """
-    numbers: dict[tuple[int, str], int] = {}
-    songs = np.arange(len(catalog), dtype=np.int32)
-    for item, (artist, name) in enumerate(
-        zip(catalog.artist_index.tolist(), catalog.names.to_pylist(), strict=True)
-    ):
-        if artist != MISSING and name is not None:
-            title = re.sub(r"\(.*?\)|\[.*?\]| - .*", "", name).casefold().strip()
-            songs[item] = numbers.setdefault((artist, title or name), item)
-    return songs
-
-
 @kernel
 def _fill(  # noqa: PLR0912, PLR0915  (numba inlines no closures)
     query_offsets: Int64,
@@ -209,6 +201,7 @@ def _fill(  # noqa: PLR0912, PLR0915  (numba inlines no closures)
     album_counts = np.zeros(album_groups, np.int32)
     album_distances = np.zeros(album_groups, np.int32)
     song_distances = np.zeros(song_groups, np.int32)
+    item_distances = np.zeros(fixed.shape[0], np.int32)
     columns = fixed.shape[1]
     for query in range(len(query_offsets) - 1):
         start, stop = query_offsets[query], query_offsets[query + 1]
@@ -221,6 +214,8 @@ def _fill(  # noqa: PLR0912, PLR0915  (numba inlines no closures)
         latest_sum = 0.0
         latest = 0
         touched_count = 0
+        highest = 0.0
+        overlap_sum = 0.0
         last_artist = MISSING
         run = 0
         in_run = True
@@ -236,6 +231,8 @@ def _fill(  # noqa: PLR0912, PLR0915  (numba inlines no closures)
             before = artist
             if item == MISSING:
                 continue
+            if item_distances[item] == 0:
+                item_distances[item] = distance
             if artist != MISSING:
                 with_artist += 1
                 if artist_counts[artist] == 0:
@@ -270,6 +267,8 @@ def _fill(  # noqa: PLR0912, PLR0915  (numba inlines no closures)
         for at in range(touched_count):
             owner = touched[at]
             overlap[owner] /= (offsets[owner + 1] - offsets[owner]) ** LENGTH_DISCOUNT
+            highest = max(highest, overlap[owner])
+            overlap_sum += overlap[owner]
         latest_plays = latest_sum / max(latest, 1)
         for row in range(pool_offsets[query], pool_offsets[query + 1]):
             item = pool_items[row]
@@ -288,10 +287,33 @@ def _fill(  # noqa: PLR0912, PLR0915  (numba inlines no closures)
             most_shared = 0
             best_overlap = 0.0
             sum_overlap = 0.0
+            near_sum = 0.0
+            near_most = 0.0
+            artists_sum = 0.0
+            artists_most = 0.0
             for at in range(low, high, step):
                 place = plays[at]
                 owner = owners[place]
                 looked += 1
+                near = 0.0
+                near_artists = 0.0
+                first = max(offsets[owner], place - NEAR)
+                end = min(offsets[owner + 1], place + NEAR + 1)
+                for beside in range(first, end):
+                    neighbour = items[beside]
+                    other_artist = artists[neighbour]
+                    if beside != place and item_distances[neighbour] > 0:
+                        near += item_distances[neighbour] ** -NEAR_RECENCY
+                    if (
+                        other_artist >= 0
+                        and other_artist != artist
+                        and artist_distances[other_artist] > 0
+                    ):
+                        near_artists += artist_distances[other_artist] ** -NEAR_RECENCY
+                near_sum += near
+                near_most = max(near_most, near)
+                artists_sum += near_artists
+                artists_most = max(artists_most, near_artists)
                 if (
                     last_artist != MISSING
                     and place > offsets[owner]
@@ -323,7 +345,9 @@ def _fill(  # noqa: PLR0912, PLR0915  (numba inlines no closures)
             out[row, at + 3] = length / max(runs, 1)
             out[row, at + 4] = plays_sum / max(known, 1)
             out[row, at + 5] = latest_plays
-            at += 6
+            out[row, at + 6] = np.log1p(touched_count)
+            out[row, at + 7] = highest
+            at += 8
             out[row, at] = fixed[item, 0] - latest_plays
             out[row, at + 3] = NEVER
             out[row, at + 6] = NEVER
@@ -350,6 +374,13 @@ def _fill(  # noqa: PLR0912, PLR0915  (numba inlines no closures)
             out[row, at + 16] = most_shared
             out[row, at + 17] = best_overlap
             out[row, at + 18] = sum_overlap / max(looked, 1)
+            if overlap_sum > 0.0:
+                out[row, at + 19] = best_overlap / highest
+                out[row, at + 20] = sum_overlap * step / overlap_sum
+            out[row, at + 21] = near_sum / max(looked, 1)
+            out[row, at + 22] = near_most
+            out[row, at + 23] = artists_sum / max(looked, 1)
+            out[row, at + 24] = artists_most
         for at in range(touched_count):
             owner = touched[at]
             overlap[owner] = 0.0
@@ -360,8 +391,10 @@ def _fill(  # noqa: PLR0912, PLR0915  (numba inlines no closures)
             item = query_items[at]
             if item == MISSING:
                 continue
+            item_distances[item] = 0
             if artists[item] != MISSING:
                 artist_counts[artists[item]] = 0
+                artist_distances[artists[item]] = 0
             if albums[item] != MISSING:
                 album_counts[albums[item]] = 0
             song_distances[songs[item]] = 0

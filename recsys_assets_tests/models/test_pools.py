@@ -20,6 +20,8 @@ def test_merge_by_hand() -> None:
     assert pool.items.tolist() == [4, 2, 7, 9, 1]
     assert pool.relative.tolist() == [[1, 0], [0.5, 1], [0, 0], [0, 0.5], [1, 0]]
     assert pool.ranks.tolist() == [[1, 0], [2, 1], [3, 0], [0, 2], [1, 0]]
+    assert pool.best.tolist() == [[8, 3], [5, 0]]
+    assert pool.scores.tolist() == [[8, 0], [4, 3], [0, 0], [0, 1.5], [5, 0]]
     assert pool.owners.tolist() == [0, 0, 0, 0, 1]
     assert pool.reciprocal_ranks(1.0)[1].tolist() == [1 / 3, 1 / 2]
     part = pool.where(np.array([False, True, False, True, False]))
@@ -53,7 +55,13 @@ def test_best_rows_is_a_sort(rows: list[list[tuple[int, int]]], k: int) -> None:
     offsets = np.cumsum([0, *map(len, lists)]).astype(np.int64)
     flat = [pair for row in lists for pair in row]
     items = np.array([item for item, _ in flat], np.int32)
-    pool = Pool(offsets, items, np.zeros((len(flat), 1), np.float32), np.zeros((len(flat), 1), int))
+    pool = Pool(
+        offsets,
+        items,
+        np.zeros((len(flat), 1), np.float32),
+        np.zeros((len(flat), 1), int),
+        np.zeros((len(lists), 1)),
+    )
     found, _ = best_rows(pool, np.array([score for _, score in flat], np.float32), k)
     for row, expected in zip(found.tolist(), lists, strict=True):
         best = [item for item, _ in sorted(expected, key=lambda pair: (-pair[1], pair[0]))][:k]

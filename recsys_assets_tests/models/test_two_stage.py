@@ -9,11 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from recsys_assets.models.base import Recommender
 from recsys_assets.models.folds import truncated
-from recsys_assets.models.pools import merge
+from recsys_assets.models.pools import Pool, merge
 from recsys_assets.models.two_stage import TwoStage, TwoStageParameters, _sampled
-from recsys_assets.models.two_stage_features import FEATURES, NEVER, FeatureIndex, song_numbers
+from recsys_assets.models.two_stage_features import FEATURES, NEVER, FeatureIndex
+from recsys_assets.models.two_stage_latest import ALL_FEATURES, LatestIndex
 from recsys_assets.models.two_stage_ranker import _parse, fit_trees
+from recsys_assets.models.two_stage_songs import song_numbers
 from recsys_assets.playlists import MISSING, Catalog, PlaylistSet
 from recsys_assets_tests.models.blocks import PARAMETERS, SIZE, block_playlists, fitted
 
@@ -25,13 +28,13 @@ TRAIN = PlaylistSet.from_lists([[2, 0, 1], [0, 1, 3, 1], [3, 2]])
 
 
 def features_of(query: list[int], candidates: list[int]) -> list[dict[str, float]]:
-    index = FeatureIndex.build(TRAIN, ARTISTS, ALBUMS, SONGS)
+    index = LatestIndex.build(TRAIN, ARTISTS, ALBUMS, SONGS)
     rows = index.features(
         PlaylistSet.from_lists([query]),
         np.array([0, len(candidates)]),
         np.array(candidates, np.int32),
     )
-    return [dict(zip(FEATURES, row.tolist(), strict=True)) for row in rows]
+    return [dict(zip(ALL_FEATURES, row.tolist(), strict=True)) for row in rows]
 
 
 def test_features_by_hand() -> None:
@@ -64,12 +67,52 @@ def test_features_by_hand() -> None:
     first, second = rarity * (1 + 2**-0.8) / 3**0.4, rarity * (1 + 3**-0.8) / 4**0.4
     assert one["best_overlap"] == pytest.approx(first)
     assert one["mean_overlap"] == pytest.approx((first + 2 * second) / 3)
+    last = rarity * (3**-0.8 + 2**-0.8) / 2**0.4  # of the third playlist, 3 and 2
+    assert one["sharing_playlists"] == pytest.approx(np.log(4))
+    assert one["highest_overlap"] == pytest.approx(max(first, second, last))
+    assert one["share_of_highest"] == pytest.approx(first / max(first, second, last))
+    assert one["share_of_overlap"] == pytest.approx((first + 2 * second) / (first + second + last))
+    # Its three plays stand near 0 and 2; near 0 and 3; near 0 and 3: 0 is last, 2 second, 3 third.
+    near = [1 + 2**-0.5, 1 + 3**-0.5, 1 + 3**-0.5]
+    assert one["near_mean"] == pytest.approx(sum(near) / 3)
+    assert one["near_most"] == pytest.approx(max(near))
+    assert one["near_artists_mean"] == pytest.approx(2**-0.5 / 3)  # 2's; 0 is of its own artist
+    assert one["near_artists_most"] == pytest.approx(2**-0.5)
+    assert one["last_plays"] == pytest.approx(np.log(3))
+    assert (one["with_last_share"], one["next_of_last_share"]) == (3 / 2, 2 / 2)
+    assert one["with_second_share"] == 1 / 2
+    # Steps of artists: 1 to 0 and 0 to 0 in the first playlist, 0 to 0 in the second.
+    assert one["artist_step_share"] == pytest.approx(2 / 5)
+    assert one["artist_steps"] == pytest.approx(np.log(3))
+    (after_two,) = features_of([0, 2], [1])
+    assert after_two["artist_step_share"] == pytest.approx(1 / 2)
+    assert (after_two["artist_steps"], after_two["artist_steps_back"]) == (
+        pytest.approx(np.log(2)),
+        0,
+    )
+    assert (three["artist_steps"], three["artist_steps_back"]) == (0, 0)
     assert (three["artist_count"], three["artist_distance"], three["song_distance"]) == (
         0,
         NEVER,
         3,
     )
     assert (three["with_last"], three["next_of_last"], three["gap_to_last"]) == (1, 0, 2)
+
+
+def test_members_features_by_hand() -> None:
+    """Prevents a member's score, rank or place in the fusions from standing in another column."""
+    lists = np.array([[[1, 0, 3]], [[3, 2, MISSING]]], np.int32)
+    scores = np.array([[[8, 4, 2]], [[0.5, 0.25, -np.inf]]], np.float32)
+    pool = merge(lists, scores, 4, 1)  # each proposes its best; 3 is looked up in the first as well
+    assert pool.items.tolist() == [1, 3]
+    model = TwoStage(TwoStageParameters(per_member=1, scored_per_member=3))
+    index = LatestIndex.build(TRAIN, ARTISTS, ALBUMS, SONGS)
+    one, three = model._features(index, PlaylistSet.from_lists([[0]]), pool).tolist()
+    beyond = np.log2(6)
+    assert one[:12] == pytest.approx([1, 0, 8, 0, 0, beyond, 1, 1 / 61, 1 / 11, 0, 0.5, 1])
+    fused = [1 / 63 + 1 / 61, 1 / 13 + 1 / 11]
+    assert three[:12] == pytest.approx([0.25, 1, 2, 0.5, np.log2(3), 0, 1, *fused, 0, 0.625, 1])
+    assert len(one) == 12 + len(ALL_FEATURES)
 
 
 def test_reach_of_the_places_behind() -> None:
@@ -88,7 +131,7 @@ def test_reach_of_the_places_behind() -> None:
 
 def test_features_do_not_depend_on_the_block() -> None:
     """Prevents one query's marks from reaching the next one's features."""
-    index = FeatureIndex.build(TRAIN, ARTISTS, ALBUMS, SONGS)
+    index = LatestIndex.build(TRAIN, ARTISTS, ALBUMS, SONGS)
     queries = PlaylistSet.from_lists([[3, 2, 0], [], [MISSING, 1, 1], [2]])
     items = np.tile(np.array([1, 3, 0], np.int32), 4)
     together = index.features(queries, np.arange(5) * 3, items)
@@ -167,6 +210,22 @@ def test_examples_do_not_see_their_own_playlist() -> None:
         assert own
         assert rest
         assert not own & rest
+
+
+def test_hopeless_examples_are_not_ranked() -> None:
+    """Prevents members from ranking queries whose target the other folds' playlists never hold."""
+    asked: list[PlaylistSet] = []
+
+    class Spy(TwoStage):
+        def _pool(self, members: list[Recommender], queries: PlaylistSet, *rest: int) -> Pool:
+            asked.append(queries)
+            return super()._pool(members, queries, *rest)
+
+    alone = PlaylistSet.from_lists([[0, 1, 2], [0, 1, 2], [3, 4], [5, 6]])
+    parameters = {**PARAMETERS["two_stage"], "folds": 4, "targets_per_playlist": 1}
+    Spy(TwoStageParameters.model_validate(parameters)).fit(alone, Catalog.anonymous(7), seed=1)
+    assert sum(len(queries) for queries in asked) == 2
+    assert all(queries.lengths.tolist() == [2] for queries in asked if len(queries))
 
 
 def lists_of(playlists: PlaylistSet) -> set[tuple[int, ...]]:
