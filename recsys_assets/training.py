@@ -7,7 +7,7 @@ logging and promoting belong to the assets; the protocol itself to `evaluation/`
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,15 +15,17 @@ import numpy as np
 from recsys_assets.code_version import code_version
 from recsys_assets.evaluation.protocol import Evaluation, evaluate
 from recsys_assets.evaluation.ranking import evaluate_ranking
+from recsys_assets.evaluation.records import FROM_SCRATCH
 from recsys_assets.grid import CandidateSpec
 from recsys_assets.memory import check_fits
+from recsys_assets.models.base import Recommender
 from recsys_assets.models.registry import build
 from recsys_assets.models.tiers import Tiered
 from recsys_assets.playlists import Catalog, Float64, PlaylistSet
 from recsys_assets.progress import Progress
 from recsys_assets.serving.bundle import Bundle
 
-MODEL_CODE = ("models", "evaluation", "playlists.py", "training.py", "serving")
+MODEL_CODE = ("models", "evaluation", "playlists.py", "training.py", "warm_start.py", "serving")
 
 
 def model_code_version() -> str:
@@ -50,12 +52,13 @@ def candidate_fingerprint(spec: CandidateSpec, *, version: str, seed: int) -> st
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A fitted model with its answer tiers, and its measurement on held-out playlists."""
+    """A fitted model with its answer tiers, how it began, and its measurement on held-out playlists."""
 
     model: Tiered
     evaluation: Evaluation
     fit_seconds: float
     evaluate_seconds: float
+    begun: str
 
 
 def train_and_evaluate(
@@ -67,10 +70,12 @@ def train_and_evaluate(
     seed: int,
     progress: Progress,
     memory: int | None = None,
+    before_fit: Callable[[Recommender], str] | None = None,
 ) -> Trained:
     """Fit one candidate on `train` and measure it on `held_out`.
 
     `memory` is the budget in bytes, None for no limit: what would need more is refused beforehand.
+    `before_fit` gets the model that is about to be fitted, and says how it begins.
 
     Raises
     ------
@@ -80,14 +85,16 @@ def train_and_evaluate(
     model = build(spec.family, spec.parameters.model_dump())
     if memory is not None:
         check_fits(spec.name, Tiered.memory_needed(model, train, len(catalog)), memory)
-    progress(f"{spec.name}: fitting on {len(train):,} playlists, {len(train.items):,} tracks")
+    begun = FROM_SCRATCH if before_fit is None else before_fit(model)
+    size = f"{len(train):,} playlists, {len(train.items):,} tracks"
+    progress(f"{spec.name}: fitting on {size}, {begun}")
     start = time.perf_counter()
     tiered = Tiered.fit(model, train, catalog, seed=seed, progress=progress)
     fitted = time.perf_counter()
     progress(f"{spec.name}: fitted in {fitted - start:.1f} s; ranking {len(held_out):,} playlists")
     evaluation = evaluate(tiered, held_out, catalog, train, seed=seed, progress=progress)
     finished = time.perf_counter()
-    return Trained(tiered, evaluation, fitted - start, finished - fitted)
+    return Trained(tiered, evaluation, fitted - start, finished - fitted, begun)
 
 
 def hits_of_bundle(

@@ -37,9 +37,11 @@ from recsys_assets.training import (
     model_code_version,
     train_and_evaluate,
 )
+from recsys_assets.warm_start import Training, WarmStart
 
 MODEL_FOLDER = "model"
 SEQUENCE_COLUMNS = [c.TRACK_SEQUENCE, c.PLAYLIST_NAME]
+NAMED_COLUMNS = [*SEQUENCE_COLUMNS, c.PLAYLIST_ID]
 CATALOG_COLUMNS = [c.TRACK_ID, c.TRACK_NAME, c.ARTIST_INDEX, c.ALBUM_INDEX]
 
 
@@ -69,8 +71,8 @@ def candidate_asset(spec: CandidateSpec) -> dg.AssetsDefinition:
         tags={**DOMAIN_TAGS, "family": spec.family},
         kinds={"python", "mlflow"},
         ins={
-            c.TRAIN_PLAYLISTS: table_input(SEQUENCE_COLUMNS),
-            c.VALIDATION_PLAYLISTS: table_input(SEQUENCE_COLUMNS),
+            c.TRAIN_PLAYLISTS: table_input(NAMED_COLUMNS),
+            c.VALIDATION_PLAYLISTS: table_input(NAMED_COLUMNS),
             c.TRACK_CATALOG: table_input(CATALOG_COLUMNS),
         },
         metadata={"family": spec.family, "parameters": dg.MetadataValue.json(parameters)},
@@ -99,6 +101,20 @@ def candidate_asset(spec: CandidateSpec) -> dg.AssetsDefinition:
             ) as run,
             replaced_folder(candidate_folder(settings, spec.name)) as folder,
         ):
+            warm = None
+            if settings.warm_start:
+                warm = WarmStart(
+                    candidate_folder(settings, spec.name),
+                    folder,
+                    Training(
+                        combine(spec.family, parameters, settings.seed, model_code_version()),
+                        version,
+                        train,
+                        train_playlists[c.PLAYLIST_ID],
+                        validation_playlists[c.PLAYLIST_ID],
+                        catalog,
+                    ),
+                )
             trained = train_and_evaluate(
                 spec,
                 train,
@@ -107,6 +123,7 @@ def candidate_asset(spec: CandidateSpec) -> dg.AssetsDefinition:
                 seed=settings.seed,
                 progress=context.log.info,
                 memory=memory_budget(settings.memory_limit),
+                before_fit=None if warm is None else warm.begin,
             )
             trained.model.save(folder / MODEL_FOLDER)
             record = make_record(
@@ -118,6 +135,8 @@ def candidate_asset(spec: CandidateSpec) -> dg.AssetsDefinition:
                 model_bytes=folder_bytes(folder),
             )
             record.save(folder)
+            if warm is not None:
+                warm.keep(trained.model.model, folder / MODEL_FOLDER)
             log_candidate(
                 mlflow,
                 run,
@@ -171,6 +190,7 @@ def make_record(
         model_bytes=model_bytes,
         measurements=trained.evaluation.measurements,
         ranks=trained.evaluation.ranks,
+        training=trained.begun,
     )
 
 
@@ -201,6 +221,7 @@ def log_candidate(
             "seed": record.seed,
             "data_version": record.data_version,
             "fingerprint": record.fingerprint,
+            "training": record.training,
             **record.parameters,
         },
         metrics={key.replace("+", "_plus"): value for key, value in metrics.items()},
@@ -229,5 +250,6 @@ def record_metadata(record: CandidateRecord) -> dict[str, Any]:
         "fit_seconds": dg.MetadataValue.float(round(record.fit_seconds, 3)),
         "evaluate_seconds": dg.MetadataValue.float(round(record.evaluate_seconds, 3)),
         "model_bytes": dg.MetadataValue.int(record.model_bytes),
+        "training": dg.MetadataValue.text(record.training),
         "data_version_of_inputs": dg.MetadataValue.text(record.data_version),
     }

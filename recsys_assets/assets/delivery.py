@@ -33,6 +33,7 @@ from recsys_assets.serving.bundle import Bundle
 from recsys_assets.settings import Settings
 from recsys_assets.similarity.files import parquet_path, sorted_by_key, write_similarity
 from recsys_assets.similarity.nearest import SimilarItems, nearest_items, plays_of
+from recsys_assets.similarity.search import Plan, plan_search
 
 TRACKS_FILE, ARTISTS_FILE = "tracks.txt", "artists.txt"
 
@@ -52,7 +53,7 @@ _SHARED: dict[str, Any] = {
     "owners": OWNERS,
     "tags": DOMAIN_TAGS,
     "kinds": {"file", "parquet"},
-    "code_version": code_version("similarity", "assets/delivery.py"),
+    "code_version": code_version("similarity", "models/inverted_lists.py", "assets/delivery.py"),
     "freshness_policy": FRESHNESS,
 }
 
@@ -93,7 +94,7 @@ def track_similarity(
             bundle.model,
             bundle.catalog,
             tracks_file(settings),
-            settings.neighbours,
+            settings,
             keys,
         )
 
@@ -126,13 +127,13 @@ def artist_similarity(
         catalog = artists_as_catalog(artist_catalog)
         if len(catalog) == 0:
             context.log.info("the source has no artists: the files are empty")
-            return _deliver(context, None, catalog, artists_file(settings), settings.neighbours)
+            return _deliver(context, None, catalog, artists_file(settings), settings)
         playlists = artist_playlists(train_playlists).concat(artist_playlists(validation_playlists))
         family, parameters = champion.neighbour_model()
         model = build(family, parameters.model_dump()).fit(
             playlists, catalog, seed=settings.seed, progress=context.log.info
         )
-        return _deliver(context, model, catalog, artists_file(settings), settings.neighbours)
+        return _deliver(context, model, catalog, artists_file(settings), settings)
 
 
 def _deliver(
@@ -140,15 +141,28 @@ def _deliver(
     model: SimilarItems | None,
     catalog: Catalog,
     path: Path,
-    neighbours: int,
+    settings: Settings,
     keys: Int32 | None = None,
 ) -> dg.MaterializeResult[None]:
     """Find the neighbours of `keys`, or of every item seen in training, and write both files."""
     watch = Stopwatch()
+    neighbours = settings.neighbours
     blocks: Iterable[tuple[Int32, Int32, Float32]] = ()
+    plan = Plan(method="own")
     if model is not None:
         items = sorted_by_key(model.popular if keys is None else keys, catalog)
-        blocks = nearest_items(model, items, neighbours, progress=context.log.info)
+        plan = plan_search(
+            model,
+            items,
+            neighbours,
+            method=settings.similarity_search,
+            recall=settings.similarity_recall,
+            seed=settings.seed,
+            progress=context.log.info,
+        )
+        blocks = nearest_items(
+            model, items, neighbours, search=plan.search, progress=context.log.info
+        )
     written = write_similarity(path, blocks, catalog)
     return dg.MaterializeResult(
         metadata={
@@ -157,6 +171,9 @@ def _deliver(
             "dagster/row_count": written * neighbours,
             "items": written,
             "neighbours": neighbours,
+            "search": plan.method,
+            "recall": plan.recall,
+            "vectors_looked_at": plan.looked_at,
             "preview": dg.MetadataValue.md(markdown_table(read_head(parquet_path(path)))),
             "seconds": watch.seconds,
         }

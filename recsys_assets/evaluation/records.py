@@ -19,6 +19,9 @@ from recsys_assets.playlists import Int32
 RECORD_FILE = "record.json"
 RANKS_FILE = "ranks.npy"
 
+FROM_SCRATCH = "from scratch"
+"""How training begins, unless it goes on from an earlier model (`warm_start.py`)."""
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -43,6 +46,8 @@ class CandidateRecord:
         Hash of everything that decides the result: data, family, parameters, seed and code.
     ranks
         int32[n]: place of each playlist's target among the recommendations, 0 where it is not.
+    training
+        From scratch, or from which earlier model it went on.
     """
 
     candidate: str
@@ -57,6 +62,7 @@ class CandidateRecord:
     model_bytes: int
     measurements: tuple[Measurement, ...]
     ranks: Int32
+    training: str = FROM_SCRATCH
 
     def value(self, metric: str, slice_: str = "all") -> Measurement:
         """Return the measurement of one metric."""

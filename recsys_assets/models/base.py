@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from recsys_assets.errors import DataError, StorageError
-from recsys_assets.models.topk import complete_with_popular
+from recsys_assets.models.topk import Search, complete_with_popular, top_k_dense
 from recsys_assets.playlists import Bool, Catalog, Float32, Int32, PlaylistSet
 from recsys_assets.progress import Progress, silent
 
@@ -74,6 +74,11 @@ class Recommender(ABC):
         Returns items int32[n, k] and scores float32[n, k], best first, ties by the smaller index,
         without the query's own items; rows that the model cannot fill end in `MISSING`.
         """
+
+    def _rank_by(self, search: Search, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
+        """`_rank`, where families that rank by vectors find the nearest by `search`."""
+        del search
+        return self._rank(queries, k)
 
     @abstractmethod
     def _arrays(self) -> dict[str, np.ndarray]:
@@ -156,12 +161,25 @@ class Recommender(ABC):
         """
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")
-        items, scores = self._rank(queries, k)
+        return self._complete(queries, *self._rank(queries, k))
+
+    def _complete(
+        self, queries: PlaylistSet, items: Int32, scores: Float32
+    ) -> tuple[Int32, Float32]:
         complete_with_popular(items, scores, queries.offsets, queries.items, self.popular)
         return items, scores
 
-    def similar(self, items: Int32, k: int) -> tuple[Int32, Float32]:
+    def similar(self, items: Int32, k: int, search: Search = top_k_dense) -> tuple[Int32, Float32]:
         """Nearest items of each of `items`: what the model would play after that item alone.
+
+        Parameters
+        ----------
+        items
+            int32[n].
+        k
+            Number of items wanted for each, at least 1.
+        search
+            How families that rank by vectors find the nearest; others take no notice of it.
 
         Returns
         -------
@@ -169,7 +187,7 @@ class Recommender(ABC):
         scores : float32[len(items), k]
         """
         singles = PlaylistSet(np.arange(len(items) + 1, dtype=np.int64), items.astype(np.int32))
-        return self.recommend(singles, k)
+        return self._complete(singles, *self._rank_by(search, singles, k))
 
     def neighbour_model(self) -> tuple[str, Hyperparameters]:
         """Return family and hyperparameters of what answers `similar`, to fit it on other items."""

@@ -18,7 +18,7 @@ from recsys_assets.models.factors import FactorRecommender, KnownItems, Vocabula
 from recsys_assets.models.interactions import Interactions
 from recsys_assets.models.neighbour_kernels import rank_by_keys
 from recsys_assets.models.parallel import map_blocks, row_blocks
-from recsys_assets.models.topk import check_queries, readonly, top_k_dense
+from recsys_assets.models.topk import Search, check_queries, readonly, top_k_dense
 from recsys_assets.models.torch_training import Schedule, Weights, train
 from recsys_assets.playlists import MISSING, Bool, Catalog, Float32, Float64, Int32, PlaylistSet
 from recsys_assets.progress import Progress
@@ -214,8 +214,11 @@ class Collaborative(FactorRecommender):
         self._artist_count = len(arrays["row_offsets"]) - 1
 
     def _rank(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
+        return self._rank_by(top_k_dense, queries, k)
+
+    def _rank_by(self, search: Search, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
         if self.parameters.items == "tracks":
-            return super()._rank(queries, k)
+            return super()._rank_by(search, queries, k)
         check_queries(queries, self.size)
         n, near = len(queries), self.parameters.neighbour_artists
         # An unknown item's index, -1, takes the last entry.
@@ -223,7 +226,7 @@ class Collaborative(FactorRecommender):
         known = KnownItems.of(queries.offsets, self._row_of_item[artists])
         vectors = self._query_vectors(known)
         nothing = np.zeros(n + 1, np.int64), np.empty(0, np.int32)
-        rows, cosines = top_k_dense(vectors, self._vectors, *nothing, near)
+        rows, cosines = search(vectors, self._vectors, *nothing, near)
         none = (rows == MISSING) | (cosines <= 0)
         keys = np.full(rows.shape, MISSING, np.int32)
         keys[~none] = self._items[rows[~none]]

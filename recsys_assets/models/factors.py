@@ -8,14 +8,14 @@ ranking itself in `topk.py`; no family's own method belongs here.
 from abc import abstractmethod
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from recsys_assets.errors import DataError
+from recsys_assets.models import parallel
 from recsys_assets.models.base import Recommender
 from recsys_assets.models.postings import distinct_items
-from recsys_assets.models.topk import check_queries, top_k_dense
+from recsys_assets.models.topk import Search, check_queries, top_k_dense
 from recsys_assets.playlists import MISSING, Bool, Float32, Float64, Int32, Int64, PlaylistSet
 
 
@@ -142,11 +142,14 @@ class FactorRecommender(Recommender):
         self._row_of_item[items] = np.arange(len(items), dtype=np.int32)
 
     def _rank(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
+        return self._rank_by(top_k_dense, queries, k)
+
+    def _rank_by(self, search: Search, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
         check_queries(queries, self.size)
         query_rows = self._row_of_item[queries.items]
         known = KnownItems.of(queries.offsets, query_rows)
         vectors = self._query_vectors(known)
-        rows, scores = top_k_dense(vectors, self._vectors, queries.offsets, query_rows, k)
+        rows, scores = search(vectors, self._vectors, queries.offsets, query_rows, k)
         # A product of 0 or less speaks against an item: popular ones are the better guess.
         none = (rows == MISSING) | (scores <= 0)
         return np.where(none, MISSING, self._items[rows]), np.where(none, -np.inf, scores)
@@ -170,11 +173,9 @@ def checked_finite(vectors: Float32 | Float64, family: str, remedy: str) -> Floa
     return np.ascontiguousarray(vectors, np.float32)
 
 
-def one_blas_thread() -> AbstractContextManager[Any]:
+def one_blas_thread() -> AbstractContextManager[None]:
     """Limit BLAS and LAPACK to one thread: the last bits of their results depend on the number."""
     # The limit holds for libraries that are loaded already: scipy brings a BLAS of its own.
-    import scipy.linalg  # noqa: F401, PLC0415  (only fitting needs either)
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415
+    import scipy.linalg  # noqa: F401, PLC0415  (only fitting needs it)
 
-    limits: AbstractContextManager[Any] = threadpool_limits(1, user_api="blas")
-    return limits
+    return parallel.one_blas_thread()

@@ -132,33 +132,31 @@ def complete_rows(
 
 # --- dense vectors --------------------------------------------------------------------------------
 @kernel
+def _is_excluded(item: int, excluded: Int32, start: int, stop: int) -> bool:
+    for at in range(start, stop):  # noqa: SIM110  (numba has no generators)
+        if excluded[at] == item:
+            return True
+    return False
+
+
+@kernel
 def push_tile(
     tile: Float32,
-    first_item: int,
-    stride: int,
+    items: Int32,
+    rows: Int64,
     exclude_offsets: Int64,
     excluded: Int32,
     heap_scores: Float32,
     heap_items: Int32,
     sizes: Int64,
-    low: int,
-    high: int,
 ) -> None:
-    """Offer a tile of scores float32[rows, width] to the heaps of rows `low` to `high`.
-
-    Column `c` is item `first_item + c * stride`. Overwrites the scores of excluded items in `tile`.
-    """
-    width = tile.shape[1]
+    """Offer a tile of scores to the heaps: ``tile[r, c]`` is of query ``rows[r]`` and ``items[c]``."""
     capacity = heap_scores.shape[1]
-    for row in range(low, high):
-        scores = tile[row]
-        for at in range(exclude_offsets[row], exclude_offsets[row + 1]):
-            beyond = excluded[at] - first_item
-            if beyond >= 0 and beyond % stride == 0 and beyond // stride < width:
-                scores[beyond // stride] = -np.inf
+    for at_row in range(len(rows)):
+        row, scores = rows[at_row], tile[at_row]
         size = sizes[row]
         threshold = heap_scores[row, 0] if size == capacity else np.float32(-np.inf)
-        for start in range(0, width, CHUNK):
+        for start in range(0, len(items), CHUNK):
             chunk = scores[start : start + CHUNK]
             # A 32-bit count, unlike a maximum or an early exit, becomes vector instructions.
             better = np.int32(0)
@@ -168,7 +166,9 @@ def push_tile(
                 continue
             for at in range(len(chunk)):
                 if chunk[at] > threshold:
-                    item = first_item + (start + at) * stride
+                    item = items[start + at]
+                    if _is_excluded(item, excluded, exclude_offsets[row], exclude_offsets[row + 1]):
+                        continue
                     size = _push(heap_scores[row], heap_items[row], size, chunk[at], item)
                     if size == capacity:
                         threshold = heap_scores[row, 0]
@@ -225,8 +225,7 @@ def refine_rows(
 @kernel
 def rescan_tile(
     tile: Float32,
-    first_item: int,
-    stride: int,
+    items: Int32,
     rows: Int64,
     queries: Float32,
     vectors: Float32,
@@ -237,27 +236,21 @@ def rescan_tile(
     out_items: Int32,
     out_scores: Float32,
     found: Int64,
-    low: int,
-    high: int,
 ) -> None:
-    """Offer the exact scores of all that a tile shows above a row's limit to the row's heap.
+    """Offer the exact scores of all that a tile shows above a query's limit to the query's heap.
 
-    Row `r` of `tile` is query ``rows[r]``, of which alone the other arrays are read.
+    ``tile[r, c]`` is of query ``rows[r]`` and ``items[c]``; the other arrays are by query and item.
     """
-    width = tile.shape[1]
     k = out_items.shape[1]
-    for at_row in range(low, high):
-        row = rows[at_row]
-        scores = tile[at_row]
-        for at in range(exclude_offsets[row], exclude_offsets[row + 1]):
-            beyond = excluded[at] - first_item
-            if beyond >= 0 and beyond % stride == 0 and beyond // stride < width:
-                scores[beyond // stride] = -np.inf
+    for at_row in range(len(rows)):
+        row, scores = rows[at_row], tile[at_row]
         count = found[row]
         limit = limits[row]
-        for column in range(width):
-            if scores[column] >= limit and scores[column] != -np.inf:
-                item = first_item + column * stride
+        for column in range(len(items)):
+            if scores[column] >= limit:
+                item = items[column]
+                if _is_excluded(item, excluded, exclude_offsets[row], exclude_offsets[row + 1]):
+                    continue
                 score = _dot(queries[row], vectors[item])
                 count = _push(out_scores[row], out_items[row], count, score, item)
                 if count == k:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from recsys_assets.models.base import Hyperparameters, Recommender
 from recsys_assets.models.pools import Pool, merge
+from recsys_assets.models.topk import Search, top_k_dense
 from recsys_assets.playlists import Catalog, Float32, Int32, PlaylistSet
 from recsys_assets.progress import Progress
 
@@ -80,7 +81,7 @@ class Ensemble(Recommender):
     parameters: EnsembleParameters
     _members: list[Recommender]
 
-    def similar(self, items: Int32, k: int) -> tuple[Int32, Float32]:
+    def similar(self, items: Int32, k: int, search: Search = top_k_dense) -> tuple[Int32, Float32]:
         """Nearest items by the first member alone.
 
         Combining helps continuations; for single items it costs 25 (blend) to 100 times as much (48 s
@@ -91,7 +92,7 @@ class Ensemble(Recommender):
         neighbours : int32[len(items), k]
         scores : float32[len(items), k]
         """
-        return self._members[0].similar(items, k)
+        return self._members[0].similar(items, k, search)
 
     def neighbour_model(self) -> tuple[str, Hyperparameters]:
         """Return the first member's family and hyperparameters."""

@@ -6,14 +6,20 @@ used: its layers abort the process on use after a fork (GNU OpenMP) or on two ca
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 import numba
 
 Block = TypeVar("Block")
 Result = TypeVar("Result")
+
+_blas_lock = threading.Lock()
+_blas_users = 0
+_blas_limits = ExitStack()
 
 
 def thread_count() -> int:
@@ -49,3 +55,26 @@ def row_blocks(rows: int, *, per_thread: int = 1, smallest: int = 16) -> list[tu
     count = max(1, min(thread_count() * per_thread, rows // smallest))
     edges = [rows * i // count for i in range(count + 1)]
     return list(itertools.pairwise(edges))
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold BLAS to one thread, so that threads of ours can each call it: its own would queue up.
+
+    The limit is the whole process's. It ends when the last of those who asked for it is done: taken
+    back by the first, whom another found in it, it would stay for good.
+    """
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415  (few queries need it)
+
+    global _blas_users  # noqa: PLW0603  (so is BLAS's own number)
+    with _blas_lock:
+        if _blas_users == 0:
+            _blas_limits.enter_context(threadpool_limits(1, user_api="blas"))
+        _blas_users += 1
+    try:
+        yield
+    finally:
+        with _blas_lock:
+            _blas_users -= 1
+            if _blas_users == 0:
+                _blas_limits.close()

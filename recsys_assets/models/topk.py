@@ -5,6 +5,8 @@ everywhere is score descending, then item index ascending, and no result depends
 threads, on the BLAS library or on which queries share a block. No family's own method belongs here.
 """
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, TypeVar
 
@@ -18,15 +20,21 @@ from recsys_assets.models.kernels import (
     rescan_tile,
     sort_rows,
 )
-from recsys_assets.models.parallel import map_blocks, row_blocks
+from recsys_assets.models.parallel import map_blocks, one_blas_thread, row_blocks
 from recsys_assets.playlists import MISSING, Float32, Int32, Int64, PlaylistSet
 
-QUERY_BLOCK, ITEM_TILE = 2048, 4096
-"""A product of both takes 32 MB; twice as fast as 256 by 8,192 (46 and 29 GFLOP/s a core at 128)."""
+QUERY_BLOCK, ITEM_TILE = 16384, 4096
+"""Queries whose heaps are in memory at a time, and items that are brought together for them."""
+ROWS, COLUMNS = 512, 512
+"""A product of both, 1 MB, stays in the core's cache until its scores have been looked at."""
+FEW_QUERIES = 64
+"""Up to so many queries BLAS's threads share one product; above, each thread has its own."""
 SPARE = 32
 """Candidates kept beyond `k` by approximate score, so that nearly every row is proven exact."""
 
 Array = TypeVar("Array", bound=npt.NDArray[Any])
+Search = Callable[[Float32, Float32, Int64, Int32, int], tuple[Int32, Float32]]
+"""What `top_k_dense` is: takes and returns the same."""
 
 
 def readonly(array: Array) -> Array:
@@ -146,31 +154,74 @@ def _top_k_of_block(
     heap_scores, heap_rows = np.empty((n, kept), np.float32), np.empty((n, kept), np.int32)
     sizes, found, limits = np.zeros(n, np.int64), np.zeros(n, np.int64), np.empty(n, np.float32)
     fixed = readonly(vectors)
-    # Every stride-th item makes a tile: where scores follow the index (popularity), runs of
-    # neighbouring items would each beat all before them (4,000 queries, 56 k items: 5.0 s, not 0.9).
-    stride = -(-m // ITEM_TILE)
-    tiles = np.empty(n * min(m, ITEM_TILE), np.float32)  # a fresh one each time costs page faults
-    for first in range(stride):
-        push = partial(
-            push_tile, _product(queries, vectors[first::stride], tiles), first, stride, exclude_offsets,
-            exclude_rows, heap_scores, heap_rows, sizes,
-        )  # fmt: skip
-        map_blocks(lambda block, push=push: push(*block), row_blocks(n))  # type: ignore[misc]
+
+    def push(tile: Float32, items: Int32, of: Int64) -> None:
+        push_tile(tile, items, of, exclude_offsets, exclude_rows, heap_scores, heap_rows, sizes)
+
+    scan(queries, vectors, np.arange(n), push)
     refine = partial(
         refine_rows, queries, fixed, heap_scores, heap_rows, sizes, errors, rows, scores, found,
         limits,
     )  # fmt: skip
     map_blocks(lambda block: refine(*block), row_blocks(n))
-    # Items of the same playlists have the same vector: more ties than are kept to spare.
-    again = np.flatnonzero((limits < np.inf) & queries.any(axis=1))
-    near = np.ascontiguousarray(queries[again])
-    for first in range(stride if len(again) else 0):
-        rescan = partial(
-            rescan_tile, _product(near, vectors[first::stride], tiles), first, stride, again, queries,
-            fixed, exclude_offsets, exclude_rows, errors, limits, rows, scores, found,
+
+    def rescan(tile: Float32, items: Int32, of: Int64) -> None:
+        rescan_tile(
+            tile, items, of, queries, fixed, exclude_offsets, exclude_rows, errors, limits, rows,
+            scores, found,
         )  # fmt: skip
-        map_blocks(lambda block, scan=rescan: scan(*block), row_blocks(len(again)))  # type: ignore[misc]
+
+    # Items of the same playlists have the same vector: more ties than are kept to spare.
+    scan(queries, vectors, np.flatnonzero((limits < np.inf) & queries.any(axis=1)), rescan)
     map_blocks(lambda block: sort_rows(rows, scores, found, *block), row_blocks(n))
+
+
+def scan(
+    queries: Float32,
+    vectors: Float32,
+    chosen: Int64,
+    look: Callable[[Float32, Int32, Int64], None],
+) -> None:
+    """Show `look` the product of the chosen queries with all vectors, tile by tile.
+
+    Parameters
+    ----------
+    queries : float32[n, d]
+    vectors : float32[m, d]
+    chosen
+        int64[c]: the queries to take, ascending.
+    look
+        Given scores float32[r, w], the items int32[w] and the queries int64[r] that they are of. It
+        is called from several threads, with queries of its own in each.
+    """
+    n, m = len(chosen), len(vectors)
+    if n == 0:
+        return
+    few = n <= FEW_QUERIES
+    jobs = [(0, n)] if few else row_blocks(n, smallest=FEW_QUERIES // 2)
+    width = ITEM_TILE if few else COLUMNS
+    buffers = [np.empty(min(high - low, ROWS) * width, np.float32) for low, high in jobs]
+    near = queries if n == len(queries) else queries[chosen]
+    # Every stride-th item makes a tile: where scores follow the index (popularity), runs of
+    # neighbouring items would each beat all before them (4,000 queries, 56 k items: 5.0 s, not 0.9).
+    stride = -(-m // ITEM_TILE)
+
+    def work(job: int) -> None:
+        low, high = jobs[job]
+        for row in range(low, high, ROWS):
+            block = slice(row, min(row + ROWS, high))
+            for column in range(0, len(part), width):
+                columns = slice(column, column + width)
+                tile = _product(near[block], part[columns], buffers[job])
+                look(tile, items[columns], chosen[block])
+
+    with nullcontext() if few else one_blas_thread():
+        for first in range(stride):
+            items = readonly(np.arange(first, m, stride, dtype=np.int32))
+            part = vectors[first::stride]
+            if not few:
+                part = np.ascontiguousarray(part)
+            map_blocks(work, range(len(jobs)))
 
 
 def _product(queries: Float32, vectors: Float32, buffer: Float32) -> Float32:

@@ -1,21 +1,21 @@
-"""Word2vec on playlists: tracks as words, playlists as sentences, through gensim.
+"""Word2vec on playlists: tracks as words, playlists as sentences.
 
 Mikolov et al., Distributed representations of words and phrases (NIPS 2013); for items Grbovic et
-al., E-commerce in your inbox (KDD 2015). Training is gensim's, imported only there: a fitted model
-is normalised vectors with their items, and ranks without gensim. Dense ranking is in `topk.py`.
+al., E-commerce in your inbox (KDD 2015). Training is in `word2vec_training.py` or, by gensim, in
+`word2vec_gensim.py`: a fitted model is normalised vectors with their items, and ranks without
+either. Dense ranking is in `topk.py`.
 """
 
-import itertools
-from collections.abc import Iterator
-from types import TracebackType
-from typing import Any, ClassVar, Literal, Self
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from recsys_assets.errors import DataError
+from recsys_assets.models import word2vec_gensim, word2vec_training
 from recsys_assets.models.base import Hyperparameters, Recommender
-from recsys_assets.models.topk import check_queries, top_k_dense
+from recsys_assets.models.topk import Search, check_queries, top_k_dense
 from recsys_assets.playlists import (
     MISSING,
     Bool,
@@ -27,9 +27,6 @@ from recsys_assets.playlists import (
     PlaylistSet,
 )
 from recsys_assets.progress import Progress
-
-LONGEST_SENTENCE = 10_000
-"""gensim drops, silently, what a sentence holds beyond this (MAX_WORDS_IN_BATCH)."""
 
 
 class Word2VecParameters(Hyperparameters):
@@ -68,21 +65,97 @@ class Word2VecParameters(Hyperparameters):
         le=10_000,
         description="recency_mean: an item so many places earlier weighs half.",
     )
+    engine: Literal["compiled", "gensim"] = Field(
+        default="gensim",
+        description="What trains: gensim, or (CBOW only) compiled kernels on all cores.",
+    )
     workers: int = Field(
         default=1, ge=1, le=256, description="gensim's threads; only 1 gives the same bits again."
     )
+
+    @model_validator(mode="after")
+    def _compiled_is_cbow(self) -> Self:
+        if self.engine == "compiled" and self.sg == 1:
+            raise ValueError("engine compiled trains CBOW (sg: 0) alone; sg: 1 needs engine gensim")
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where a warm start begins.
+
+    Attributes
+    ----------
+    items
+        int32[m]: indices in the catalogue of the next `fit`, or MISSING.
+    inputs, contexts
+        float32[m, vector_size]: their vectors, and those that predict them.
+    epochs
+        Passes over the playlists.
+    """
+
+    items: Int32
+    inputs: Float32
+    contexts: Float32
+    epochs: int
 
 
 class Word2Vec(Recommender):
     """Cosine similarity with the query's vector among word2vec vectors of items.
 
-    The same seed and input give the same bits with `workers` 1, the default, alone: more of
-    gensim's threads update the vectors without locks, in whatever order they run.
+    The same seed and input give the same bits, but with engine gensim and `workers` above 1:
+    gensim's threads then update the vectors without locks, in whatever order they run.
     """
 
     family: ClassVar[str] = "word2vec"
     parameters_type: ClassVar[type[Hyperparameters]] = Word2VecParameters
     parameters: Word2VecParameters
+
+    def __init__(self, parameters: Hyperparameters | None = None) -> None:
+        super().__init__(parameters)
+        self._start: Start | None = None
+
+    def start_from(self, previous: "Word2Vec", translation: Int32, *, epochs: int) -> Self:
+        """Let the next `fit` go on from another model's vectors, for `epochs` instead of all.
+
+        Items that `previous` has no vector of start at random, as without it. The learning rate
+        falls from `alpha` again: at a lower one the new items learned too little.
+
+        Parameters
+        ----------
+        previous
+            A fitted model of the compiled engine and the same `vector_size`; not changed.
+        translation
+            int32[previous.size]: the index of each of its items in the catalogue of the next `fit`,
+            MISSING where that catalogue lacks it.
+        epochs
+            Passes over the playlists, at most the hyperparameter's.
+
+        Raises
+        ------
+        DataError
+            If `previous` cannot be gone on from.
+        """
+        p = self.parameters
+        if p.engine != "compiled" or len(previous._contexts) == 0:
+            raise DataError(
+                "word2vec: only models that the compiled engine trained can be gone on from, found "
+                f"engine {previous.parameters.engine} before and {p.engine} now; train from scratch"
+            )
+        if previous._vectors.shape[1] != p.vector_size:
+            raise DataError(
+                f"word2vec: expected a previous model with vector_size = {p.vector_size}, found "
+                f"{previous._vectors.shape[1]}; train from scratch"
+            )
+        if not 1 <= epochs <= p.epochs:
+            raise ValueError(f"expected 1 to {p.epochs} epochs, found {epochs}")
+        self._start = Start(
+            translation[previous._items],
+            previous._vectors * previous._lengths[:, None],
+            previous._contexts,
+            epochs,
+        )
+        return self
 
     def _fit(self, train: PlaylistSet, catalog: Catalog, *, seed: int, progress: Progress) -> None:
         p = self.parameters
@@ -95,8 +168,19 @@ class Word2Vec(Recommender):
                 f"training, found none (the most played has {plays.max()}); lower min_count in the "
                 "candidates file or train on more playlists"
             )
-        sentences = _Sentences(train, plays >= p.min_count)
-        vectors = _train(sentences, {int(i): int(plays[i]) for i in vocabulary}, p, seed, progress)
+        row_of_item = np.full(self.size, MISSING, np.int32)
+        row_of_item[vocabulary] = np.arange(len(vocabulary), dtype=np.int32)
+        rows = row_of_item[train.items]
+        known = rows != MISSING
+        offsets = np.concatenate([[0], np.cumsum(known)])[train.offsets]
+        sentences = PlaylistSet(offsets, rows[known])
+        contexts: Float32 = np.empty((0, p.vector_size), np.float32)
+        if p.engine == "gensim":
+            vectors = word2vec_gensim.train(
+                sentences, plays[vocabulary], p, seed=seed, progress=progress
+            )
+        else:
+            vectors, contexts = self._train(sentences, vocabulary, plays, seed, progress)
         if not np.isfinite(vectors).all():
             raise DataError(
                 f"word2vec: the vectors are not finite after {p.epochs} epochs at alpha = "
@@ -106,11 +190,49 @@ class Word2Vec(Recommender):
         by_index = np.argsort(vocabulary)
         normalised = vectors / np.maximum(lengths, np.finfo(np.float64).tiny)
         self._set(vocabulary[by_index].astype(np.int32), normalised[by_index].astype(np.float32))
+        self._lengths = lengths[by_index, 0].astype(np.float32)
+        self._contexts = contexts[by_index[: len(contexts)]]
+
+    def _train(
+        self,
+        sentences: PlaylistSet,
+        vocabulary: Int64,
+        plays: Int64,
+        seed: int,
+        progress: Progress,
+    ) -> tuple[Float32, Float32]:
+        """Return input and output vectors of the vocabulary's items, by the compiled engine."""
+        p = self.parameters
+        inputs = word2vec_training.random_vectors(len(vocabulary), p.vector_size, seed=seed)
+        contexts = np.zeros_like(inputs)
+        epochs = p.epochs
+        if self._start is not None:
+            epochs = self._start.epochs
+            row_of_item = np.full(self.size + 1, MISSING, np.int32)  # [MISSING] stays MISSING
+            row_of_item[vocabulary] = np.arange(len(vocabulary), dtype=np.int32)
+            rows = row_of_item[self._start.items]
+            inputs[rows[rows != MISSING]] = self._start.inputs[rows != MISSING]
+            contexts[rows[rows != MISSING]] = self._start.contexts[rows != MISSING]
+            self._start = None
+        schedule = word2vec_training.Schedule(
+            p.window, p.negative, epochs, p.alpha, p.sample, p.ns_exponent
+        )
+        return word2vec_training.train(
+            sentences,
+            plays[vocabulary],
+            inputs,
+            contexts,
+            schedule,
+            seed=seed,
+            after_epoch=lambda done: progress(f"word2vec: epoch {done} of {epochs}"),
+        )
 
     def _own_bytes(self, train: PlaylistSet, items: int) -> int:
-        # gensim's two matrices, the unit vectors in float64, and its dictionary of 400 bytes a word.
+        # Two matrices before and after, the unit vectors in float64; of gensim two matrices and a
+        # dictionary of 400 bytes a word.
         words = int(np.count_nonzero(np.bincount(train.items) >= self.parameters.min_count))
-        return words * (20 * self.parameters.vector_size + 400) + 24 * len(train.items)
+        per_float, per_word = (20, 400) if self.parameters.engine == "gensim" else (28, 100)
+        return words * (per_float * self.parameters.vector_size + per_word) + 24 * len(train.items)
 
     def _set(self, items: Int32, vectors: Float32) -> None:
         self._items, self._vectors = items, vectors
@@ -118,10 +240,13 @@ class Word2Vec(Recommender):
         self._row_of_item[items] = np.arange(len(items), dtype=np.int32)
 
     def _rank(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
+        return self._rank_by(top_k_dense, queries, k)
+
+    def _rank_by(self, search: Search, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
         check_queries(queries, self.size)
         query_rows = self._row_of_item[queries.items]
         vectors, known = self._query_vectors(queries.offsets, query_rows)
-        rows, scores = top_k_dense(vectors, self._vectors, queries.offsets, query_rows, k)
+        rows, scores = search(vectors, self._vectors, queries.offsets, query_rows, k)
         items = np.where(rows == MISSING, MISSING, self._items[rows])
         items[~known], scores[~known] = MISSING, -np.inf
         return items, scores
@@ -154,104 +279,15 @@ class Word2Vec(Recommender):
         return known
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        return {"items": self._items, "vectors": self._vectors}
+        return {
+            "items": self._items,
+            "vectors": self._vectors,
+            "lengths": self._lengths,
+            "contexts": self._contexts,
+        }
 
     def _restore(self, arrays: dict[str, np.ndarray]) -> None:
         self._set(arrays["items"], arrays["vectors"])
-
-
-class _Sentences:
-    """Training playlists as lists of item indices, without items that get no vector."""
-
-    def __init__(self, train: PlaylistSet, known: Bool) -> None:
-        keep = known[train.items]
-        self._items = train.items[keep]
-        ends = np.concatenate([[0], np.cumsum(keep)])[train.offsets]
-        longest = LONGEST_SENTENCE
-        self._bounds = [
-            (start, min(start + longest, int(stop)))
-            for first, stop in itertools.pairwise(ends)
-            for start in range(int(first), int(stop), longest)
-        ]
-
-    def __len__(self) -> int:
-        return len(self._bounds)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        # Lists, never arrays: on an array gensim's thread dies and its train() never returns.
-        for start, stop in self._bounds:
-            yield self._items[start:stop].tolist()
-
-
-class _Guard:
-    """Carries the first error out of gensim's threads.
-
-    An exception in one of them ends that thread only, and gensim's main thread waits for it for
-    ever. As a context manager around their work it stores the exception for `check` to raise.
-    """
-
-    def __init__(self) -> None:
-        self.error: BaseException | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
-        if error is not None and self.error is None:
-            self.error = error
-        return True
-
-    def check(self) -> None:
-        """Raise the stored error, if any."""
-        if self.error is not None:
-            raise self.error
-
-
-def _train(
-    sentences: _Sentences,
-    plays: dict[int, int],
-    p: Word2VecParameters,
-    seed: int,
-    progress: Progress,
-) -> Float32:
-    """Return gensim's vectors, float32[len(plays), vector_size], in the order of `plays`."""
-    from gensim.models import Word2Vec as Gensim  # noqa: PLC0415  (1.7 s, and not needed to rank)
-    from gensim.models.callbacks import CallbackAny2Vec  # noqa: PLC0415
-
-    guard = _Guard()
-
-    class Guarded(Gensim):  # type: ignore[misc]
-        def _do_train_job(self, *args: Any) -> tuple[int, int]:  # noqa: ANN401
-            if guard.error is None:
-                with guard:
-                    return super()._do_train_job(*args)  # type: ignore[no-any-return]
-            return 0, 0
-
-    class Corpus:
-        def __iter__(self) -> Iterator[list[int]]:
-            with guard:
-                yield from sentences
-
-    class Epochs(CallbackAny2Vec):  # type: ignore[misc]
-        done = 0
-
-        def on_epoch_end(self, model: Gensim) -> None:
-            guard.check()
-            self.done += 1
-            progress(f"word2vec: epoch {self.done} of {p.epochs}")
-
-    model = Guarded(
-        vector_size=p.vector_size, window=p.window, min_count=p.min_count, sg=p.sg, hs=0,
-        negative=p.negative, ns_exponent=p.ns_exponent, alpha=p.alpha, sample=p.sample,
-        workers=p.workers, seed=seed, sorted_vocab=0,
-    )  # fmt: skip
-    model.build_vocab_from_freq(plays)
-    model.train(Corpus(), total_examples=len(sentences), epochs=p.epochs, callbacks=[Epochs()])
-    guard.check()
-    vectors: Float32 = model.wv.vectors
-    return vectors
+        # Files older than warm starts have neither; `start_from` then refuses them.
+        self._lengths = arrays.get("lengths", np.ones(len(self._items), np.float32))
+        self._contexts = arrays.get("contexts", self._vectors[:0])

@@ -40,7 +40,9 @@ TAG_TRAINED_ON = "recsys.trained_on"
 
 SERVED_PARTS = ("__init__.py", "errors.py", "playlists.py", "progress.py", "models", "serving")
 """What of the package the registered model needs."""
-SERVED_REQUIREMENTS = ("mlflow", "numba", "numpy", "pandas", "pyarrow", "pydantic")
+SERVED_REQUIREMENTS = (
+    "mlflow", "numba", "numpy", "pandas", "pyarrow", "pydantic", "threadpoolctl",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

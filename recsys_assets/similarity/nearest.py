@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from recsys_assets import columns as c
 from recsys_assets.errors import DataError
+from recsys_assets.models.topk import Search, top_k_dense
 from recsys_assets.playlists import MISSING, Catalog, Float32, Int32, Int64
 from recsys_assets.progress import Progress, Ticker, silent
 
@@ -26,7 +27,7 @@ class SimilarItems(Protocol):
     popular: Int32
     """Items seen in training."""
 
-    def similar(self, items: Int32, k: int) -> tuple[Int32, Float32]:
+    def similar(self, items: Int32, k: int, search: Search = top_k_dense) -> tuple[Int32, Float32]:
         """Return neighbours int32[n, k] and scores float32[n, k]."""
 
 
@@ -35,6 +36,7 @@ def nearest_items(
     items: Int32,
     neighbours: int,
     *,
+    search: Search = top_k_dense,
     block: int = BLOCK,
     progress: Progress = silent,
 ) -> Iterator[tuple[Int32, Int32, Float32]]:
@@ -46,6 +48,8 @@ def nearest_items(
         int32[m]: the keys, in the order wanted.
     neighbours
         Wanted for each key, at least 1.
+    search
+        How a model that ranks by vectors finds the nearest.
     block
         Keys at a time: bounds memory.
     progress
@@ -70,7 +74,7 @@ def nearest_items(
     ticker = Ticker(progress, "items", len(items))
     for start in range(0, len(items), block):
         keys = items[start : start + block]
-        nearest, scores = model.similar(keys, neighbours)
+        nearest, scores = model.similar(keys, neighbours, search)
         if (nearest == MISSING).any():
             raise _too_few(model, neighbours)
         _check_distinct(keys, nearest)

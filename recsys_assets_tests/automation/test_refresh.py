@@ -29,7 +29,7 @@ candidates:
   - {name: cooccurrence, family: cooccurrence}
   - name: word2vec
     family: word2vec
-    parameters: {vector_size: 16, window: 5, min_count: 2, epochs: 3}
+    parameters: {vector_size: 16, window: 5, min_count: 2, epochs: 3, sg: 0, engine: compiled}
 """
 PLAYLISTS = 400
 

@@ -41,6 +41,26 @@ def test_dense_equals_numpy(k: int, duplicates: int, monkeypatch: pytest.MonkeyP
     assert (rows.tolist(), scores.tolist()) == naive(queries, vectors, exclude, k)
 
 
+@pytest.mark.parametrize("n", [5, 40, 41, 300])
+def test_number_of_queries_changes_nothing(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents other answers, or rows mixed up, where threads share the queries or one has them."""
+    monkeypatch.setattr(topk, "ITEM_TILE", 64)
+    monkeypatch.setattr(topk, "COLUMNS", 24)
+    monkeypatch.setattr(topk, "ROWS", 16)
+    monkeypatch.setattr(topk, "FEW_QUERIES", 40)
+    monkeypatch.setattr(parallel, "thread_count", lambda: 3)
+    rng = np.random.default_rng(6)
+    vectors = np.repeat(rng.integers(-3, 4, (60, 5)), 5, axis=0).astype(np.float32)
+    queries = rng.integers(-3, 4, (300, 5)).astype(np.float32)[:n]
+    exclude = [rng.integers(-1, 300, rng.integers(0, 9)).tolist() for _ in range(n)]
+    excluded = PlaylistSet.from_lists(exclude)
+    rows, scores = topk.top_k_dense(queries, vectors, excluded.offsets, excluded.items, 7)
+    some = queries.any(axis=1)
+    expected = naive(queries, vectors, exclude, 7)
+    assert rows[some].tolist() == np.array(expected[0])[some].tolist()
+    assert scores[some].tolist() == np.array(expected[1])[some].tolist()
+
+
 def test_dense_decides_by_exact_scores() -> None:
     """Prevents an order that the matrix product's rounding decides: near ties, many candidates."""
     rng = np.random.default_rng(4)
@@ -106,6 +126,23 @@ def test_blocks_cover_all_rows_once() -> None:
     for rows in (0, 1, 15, 33, 1000):
         blocks = parallel.row_blocks(rows, per_thread=3)
         assert [i for low, high in blocks for i in range(low, high)] == list(range(rows))
+
+
+def test_blas_limit_ends_with_its_last_user() -> None:
+    """Prevents one of two overlapping calls from leaving BLAS with one thread for good."""
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def threads() -> set[int]:
+        return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+    with threadpool_limits(2, user_api="blas"):
+        first, second = parallel.one_blas_thread(), parallel.one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert threads() == {1}
+        second.__exit__(None, None, None)
+        assert threads() == {2}
 
 
 def test_error_in_a_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:

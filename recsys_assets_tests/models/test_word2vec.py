@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recsys_assets.errors import DataError
-from recsys_assets.models import word2vec
+from recsys_assets.models import word2vec_gensim
 from recsys_assets.models.registry import build
 from recsys_assets.models.word2vec import Word2Vec
 from recsys_assets.playlists import MISSING, Catalog, Float32, PlaylistSet
@@ -71,7 +71,7 @@ def fails_within(seconds: float, match: str) -> None:
 
     def run() -> None:
         try:
-            fitted("word2vec", block_playlists())
+            fitted("word2vec", block_playlists(), engine="gensim")
         except (TypeError, ValueError, RuntimeError) as error:
             raised.append(error)
 
@@ -86,21 +86,21 @@ def fails_within(seconds: float, match: str) -> None:
 def test_error_in_the_worker_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Prevents gensim's hang: given arrays its worker thread dies and train() never returns."""
 
-    def arrays(self: word2vec._Sentences) -> object:
+    def arrays(self: word2vec_gensim._Sentences) -> object:
         return (self._items[start:stop] for start, stop in self._bounds)
 
-    monkeypatch.setattr(word2vec._Sentences, "__iter__", arrays)
+    monkeypatch.setattr(word2vec_gensim._Sentences, "__iter__", arrays)
     fails_within(20, "truth value")
 
 
 def test_error_in_the_corpus_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Prevents the same hang where the thread that feeds sentences dies."""
 
-    def broken(self: word2vec._Sentences) -> object:
+    def broken(self: word2vec_gensim._Sentences) -> object:
         yield [1, 2]
         raise RuntimeError("disk on fire")
 
-    monkeypatch.setattr(word2vec._Sentences, "__iter__", broken)
+    monkeypatch.setattr(word2vec_gensim._Sentences, "__iter__", broken)
     fails_within(20, "disk on fire")
 
 
@@ -122,7 +122,7 @@ def test_error_in_the_progress_ends_the_run() -> None:
 def test_long_playlists_are_cut_not_dropped() -> None:
     """Prevents gensim from dropping, silently, what stands beyond a sentence's 10,000th item."""
     train = PlaylistSet.from_lists([[0] * 3, [i % 5 for i in range(25_001)], []])
-    sentences = word2vec._Sentences(train, np.ones(5, bool))
+    sentences = word2vec_gensim._Sentences(train)
     assert [len(one) for one in sentences] == [3, 10_000, 10_000, 5_001]
     assert [item for one in sentences for item in one] == train.items.tolist()
 

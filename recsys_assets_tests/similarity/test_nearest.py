@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from recsys_assets.errors import DataError
+from recsys_assets.models.topk import Search, top_k_dense
 from recsys_assets.playlists import MISSING, Catalog, Float32, Int32
 from recsys_assets.similarity.nearest import SimilarItems, nearest_items, plays_of
 
@@ -16,7 +17,7 @@ class Ring:
         self.popular = np.arange(size, dtype=np.int32)
         self.asked: list[int] = []
 
-    def similar(self, items: Int32, k: int) -> tuple[Int32, Float32]:
+    def similar(self, items: Int32, k: int, search: Search = top_k_dense) -> tuple[Int32, Float32]:
         """Return the next `k` items."""
         self.asked.append(len(items))
         steps = np.arange(1, k + 1, dtype=np.int32)
@@ -31,7 +32,7 @@ class Broken(Ring):
         super().__init__(size)
         self.row = row
 
-    def similar(self, items: Int32, k: int) -> tuple[Int32, Float32]:
+    def similar(self, items: Int32, k: int, search: Search = top_k_dense) -> tuple[Int32, Float32]:
         """Return the scripted row."""
         assert k == len(self.row)
         return np.tile(np.array(self.row, np.int32), (len(items), 1)), np.zeros(
@@ -59,6 +60,22 @@ def test_one_item_too_few_is_an_error() -> None:
         DataError, match=r"3 neighbours .* needs 4 items, but training holds only 3"
     ):
         next(nearest_items(Ring(3), np.arange(3, dtype=np.int32), 3))
+
+
+def test_the_search_is_handed_on() -> None:
+    """Prevents exact search where an index was prepared."""
+
+    class Searching(Ring):
+        def similar(
+            self, items: Int32, k: int, search: Search = top_k_dense
+        ) -> tuple[Int32, Float32]:
+            assert search is index
+            return super().similar(items, k)
+
+    def index(*_: object) -> tuple[Int32, Float32]:
+        raise AssertionError("Ring has no vectors")
+
+    assert next(nearest_items(Searching(4), np.array([0], np.int32), 2, search=index))
 
 
 @pytest.mark.parametrize(

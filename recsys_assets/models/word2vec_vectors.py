@@ -1,0 +1,129 @@
+# ruff: noqa: ANN401  (numba and llvmlite have no types)
+"""Vector instructions for rows of float32 matrices inside numba's kernels.
+
+Written out, because LLVM unrolls loops over so few numbers before it could vectorise them, and cannot
+prove that two rows do not overlap: CBOW learned half as fast. Numba's cache does not notice a change
+here: touch `word2vec_kernels.py` too. No method of learning belongs here.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Width = tuple[int, ...]
+"""As long as a row has blocks of LANES floats: numba knows a tuple's length when it compiles."""
+
+LANES = 16
+"""Rows are padded with zeros to multiples of 64 bytes: a cache line, and a register of AVX-512."""
+
+
+def fast_kernel(function: Function) -> Function:
+    """Compile as `kernels.kernel` does, but let sums be taken in any order: that vectorises them.
+
+    The order is fixed when compiled: the same machine gives the same bits.
+    """
+    options: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz"}}
+    try:
+        return cast(Function, numba.njit(function, cache=True, **options))
+    except RuntimeError as error:  # numba: "no locator available"
+        logging.getLogger(__name__).warning(
+            "numba finds no folder to keep compiled code in (%s); set NUMBA_CACHE_DIR", error
+        )
+        return cast(Function, numba.njit(function, **options))
+
+
+FUSED = ("contract",)
+"""A product and a sum may become one instruction."""
+
+
+def _row(context: Any, builder: Any, kind: Any, array: Any, index: Any, index_kind: Any) -> Any:
+    """Emit the address of a row of a C-contiguous float32[n, d], as one of vectors."""
+    view = context.make_array(kind)(context, builder, array)
+    stride = builder.extract_value(view.strides, 0)
+    place = context.cast(builder, index, index_kind, types.int64)
+    start = builder.add(builder.ptrtoint(view.data, ir.IntType(64)), builder.mul(place, stride))
+    return builder.inttoptr(start, ir.VectorType(ir.FloatType(), LANES).as_pointer())
+
+
+def _load(builder: Any, row: Any, block: int) -> Any:
+    at = builder.gep(row, [ir.Constant(ir.IntType(32), block)])
+    return builder.load(at, align=4)
+
+
+def _spread(builder: Any, number: Any) -> Any:
+    """Emit a vector of one number."""
+    lanes = ir.VectorType(ir.FloatType(), LANES)
+    first = builder.insert_element(
+        ir.Constant(lanes, ir.Undefined), number, ir.Constant(ir.IntType(32), 0)
+    )
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(first, ir.Constant(lanes, ir.Undefined), zeros)
+
+
+def _dot(typing: Any, width: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
+    """Return the product of rows a[i] and b[j], summed in one order on every machine."""
+    del typing
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kinds = signature.args
+        left = _row(context, builder, kinds[1], args[1], args[2], kinds[2])
+        right = _row(context, builder, kinds[3], args[3], args[4], kinds[4])
+        total: Any = None
+        for block in range(len(width)):
+            x, y = _load(builder, left, block), _load(builder, right, block)
+            product = builder.fmul(x, y, FUSED)
+            total = product if total is None else builder.fadd(total, product, FUSED)
+        half = LANES // 2
+        while half:
+            upper = [half + at if at < half else 0 for at in range(LANES)]
+            order = ir.Constant(ir.VectorType(ir.IntType(32), LANES), upper)
+            moved = builder.shuffle_vector(total, ir.Constant(total.type, ir.Undefined), order)
+            total = builder.fadd(total, moved)
+            half //= 2
+        return builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
+
+    return types.float32(width, a, i, b, j), emit
+
+
+dot = cast(Callable[..., np.float32], intrinsic(_dot))
+"""dot(width, a, i, b, j): the product of rows a[i] and b[j]."""
+
+
+def _combine(
+    typing: Any, width: Any, out: Any, k: Any, p: Any, a: Any, i: Any, q: Any, b: Any, j: Any
+) -> Any:
+    """Set row out[k] to p * a[i] + q * b[j]."""
+    del typing
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kinds = signature.args
+        to = _row(context, builder, kinds[1], args[1], args[2], kinds[2])
+        left = _row(context, builder, kinds[4], args[4], args[5], kinds[5])
+        right = _row(context, builder, kinds[7], args[7], args[8], kinds[8])
+        first = _spread(builder, context.cast(builder, args[3], kinds[3], types.float32))
+        second = _spread(builder, context.cast(builder, args[6], kinds[6], types.float32))
+        results = [
+            builder.fadd(
+                builder.fmul(first, _load(builder, left, block), FUSED),
+                builder.fmul(second, _load(builder, right, block), FUSED),
+                FUSED,
+            )
+            for block in range(len(width))
+        ]
+        for block, result in enumerate(results):
+            at = builder.gep(to, [ir.Constant(ir.IntType(32), block)])
+            builder.store(result, at, align=4)
+        return context.get_dummy_value()
+
+    return types.void(width, out, k, p, a, i, q, b, j), emit
+
+
+combine = cast(Callable[..., None], intrinsic(_combine))
+"""combine(width, out, k, p, a, i, q, b, j): set row out[k] to p * a[i] + q * b[j]."""
