@@ -14,10 +14,14 @@ from pydantic import Field
 from recsys_assets.models.base import TITLE, Hyperparameters, Recommender
 from recsys_assets.models.neighbour_kernels import rank_by_keys
 from recsys_assets.models.parallel import map_blocks, row_blocks
+from recsys_assets.models.shared_lists import take_unheld
 from recsys_assets.models.title_words import Vocabulary, normalised
 from recsys_assets.models.topk import check_queries, readonly
 from recsys_assets.playlists import MISSING, Catalog, Float32, Float64, Int32, Int64, PlaylistSet
 from recsys_assets.progress import Progress
+
+LISTS_PER_BLOCK = 512
+"""Titles that a thread ranks before it answers their queries: bounds its lists."""
 
 
 class TitleParameters(Hyperparameters):
@@ -111,25 +115,40 @@ class Title(Recommender):
         check_queries(queries, self.size)
         items = np.empty((len(queries), k), np.int32)
         scores = np.empty((len(queries), k), np.float32)
-        # Many playlists have the same title; similar ones are looked up once for each.
+        if len(queries) == 0:
+            return items, scores
+        # Many playlists have the same title: a list is made once for each, long enough for all.
         distinct, title_of = np.unique(_titles(queries), return_inverse=True)
         near, cosines = self._similar_titles(distinct.tolist())
-        power = self.parameters.similarity_power
+        weights = np.where(near == MISSING, 0.0, cosines).astype(np.float64)
+        weights **= self.parameters.similarity_power
+        rows = np.argsort(title_of, kind="stable")
+        starts = np.searchsorted(title_of[rows], np.arange(len(distinct) + 1))
+        longest = np.maximum.reduceat(queries.lengths[rows], starts[:-1])
+        by_length = np.argsort(longest, kind="stable")  # a block's lists are as long as its longest
 
         def rank(block: tuple[int, int]) -> None:
-            low, high = block
-            titles = near[title_of[low:high]]
-            known = np.where(titles == MISSING, 0.0, cosines[title_of[low:high]])
+            titles = by_length[block[0] : block[1]]
+            count, width = len(titles), k + int(longest[titles[-1]])
+            list_items = np.empty((count, width), np.int32)
+            list_scores = np.empty((count, width), np.float32)
             rank_by_keys(
-                0, high - low, readonly(queries.offsets[low : high + 1]), readonly(queries.items),
-                readonly(np.arange(high - low + 1, dtype=np.int64) * near.shape[1]),
-                readonly(titles.ravel()), known.astype(np.float64).ravel() ** power,
+                0, count, readonly(np.zeros(count + 1, np.int64)),
+                readonly(np.empty(0, np.int32)),
+                readonly(np.arange(count + 1, dtype=np.int64) * near.shape[1]),
+                readonly(near[titles].ravel()), weights[titles].ravel(),
                 readonly(self._row_offsets), readonly(self._row_items),
                 readonly(self._row_weights), np.zeros(self.size), np.empty(self.size, np.int32),
-                np.empty(self.size, np.float32), items[low:high], scores[low:high],
+                np.empty(self.size, np.float32), list_items, list_scores,
+            )  # fmt: skip
+            take_unheld(
+                np.concatenate([rows[starts[one] : starts[one + 1]] for one in titles]),
+                np.repeat(np.arange(count), starts[titles + 1] - starts[titles]),
+                list_items, list_scores, readonly(queries.offsets), readonly(queries.items),
+                np.zeros(self.size, np.bool_), items, scores,
             )  # fmt: skip
 
-        map_blocks(rank, row_blocks(len(queries)))
+        map_blocks(rank, _title_blocks(len(distinct)))
         return items, scores
 
     def _similar_titles(self, titles: list[str]) -> tuple[Int32, Float32]:
@@ -173,6 +192,11 @@ class Title(Recommender):
         self._row_offsets = arrays["row_offsets"]
         self._row_items = arrays["row_items"]
         self._row_weights = arrays["row_weights"]
+
+
+def _title_blocks(titles: int) -> list[tuple[int, int]]:
+    """Cut titles into blocks: few, since each takes 17 bytes an item; none with too many lists."""
+    return row_blocks(titles, per_thread=max(1, titles // LISTS_PER_BLOCK), smallest=1)
 
 
 def _best_of_each(owners: Int64, values: Float64, most: int, count: int) -> Int64:
