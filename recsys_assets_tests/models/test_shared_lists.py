@@ -8,7 +8,7 @@ from recsys_assets.playlists import MISSING, Catalog, PlaylistSet
 
 
 def test_own_items_are_left_out_by_hand() -> None:
-    """Prevents an answer with a query's own item, a place left open, or one query's marks on the next."""
+    """Prevents answers with a query's own item, and one query's marks from staying for the next."""
     queries = PlaylistSet.from_lists([[5, MISSING], [7, 5, 7], []])
     lists = np.array([[7, 5, 2, MISSING], [5, 7, MISSING, MISSING]], np.int32)
     scores = np.array([[4, 3, 2, -np.inf], [9, 8, -np.inf, -np.inf]], np.float32)
