@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from recsys_assets.errors import DataError
 from recsys_assets.models import word2vec_gensim, word2vec_training
@@ -66,18 +66,12 @@ class Word2VecParameters(Hyperparameters):
         description="recency_mean: an item so many places earlier weighs half.",
     )
     engine: Literal["compiled", "gensim"] = Field(
-        default="gensim",
-        description="What trains: gensim, or (CBOW only) compiled kernels on all cores.",
+        default="compiled",
+        description="What trains: compiled kernels (CBOW on all cores), or gensim.",
     )
     workers: int = Field(
         default=1, ge=1, le=256, description="gensim's threads; only 1 gives the same bits again."
     )
-
-    @model_validator(mode="after")
-    def _compiled_is_cbow(self) -> Self:
-        if self.engine == "compiled" and self.sg == 1:
-            raise ValueError("engine compiled trains CBOW (sg: 0) alone; sg: 1 needs engine gensim")
-        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +209,7 @@ class Word2Vec(Recommender):
             contexts[rows[rows != MISSING]] = self._start.contexts[rows != MISSING]
             self._start = None
         schedule = word2vec_training.Schedule(
-            p.window, p.negative, epochs, p.alpha, p.sample, p.ns_exponent
+            p.sg == 1, p.window, p.negative, epochs, p.alpha, p.sample, p.ns_exponent
         )
         return word2vec_training.train(
             sentences,

@@ -1,9 +1,10 @@
 # ruff: noqa: PLR0912  (numba takes flat, positional arguments)
-"""Word2vec's steps, compiled by numba: random draws, gradients of a batch, and adding them.
+"""Word2vec's steps, compiled by numba: random draws, CBOW's gradients and adding them, skip-gram.
 
-Every gradient of a batch is computed from the vectors as they were before it, and added in a fixed
-order, row by row: what the threads are given decides nothing. The caller (`word2vec_training.py`)
-owns all arrays and threads; nothing here allocates, holds the GIL or checks bounds.
+Every gradient of a CBOW batch is computed from the vectors as they were before it, and added in a
+fixed order, row by row: what the threads are given decides nothing. Skip-gram goes sentence after
+sentence. The caller (`word2vec_training.py`) owns all arrays and threads; nothing here allocates, holds
+the GIL or checks bounds.
 """
 
 import numpy as np
@@ -22,7 +23,7 @@ STEPS = 1024
 ROW_LANES = 256
 """Rows are dealt to so many lanes, and lanes to threads, so that two never add to the same row."""
 
-ONE = np.float32(1.0)
+ONE, ZERO = np.float32(1.0), np.float32(0.0)
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -109,7 +110,8 @@ def _slope(product: np.float32, label: np.float32, sigmoid: Float32) -> np.float
     if product <= -LARGEST or product >= LARGEST:
         return np.float32(0.0)
     step = np.int64((product + np.float32(LARGEST)) * np.float32(STEPS / (2 * LARGEST)))
-    return np.float32(label - sigmoid[step])
+    # Of the largest number below LARGEST, rounding makes STEPS itself, which is beyond the table.
+    return np.float32(label - sigmoid[min(step, STEPS - 1)])
 
 
 @fast_kernel
@@ -253,3 +255,82 @@ def add_cbow(
             target = targets[slot, k]
             if target >= 0 and low <= _lane(target) < high:
                 combine(width, outputs, target, ONE, outputs, target, slopes[slot, k], hidden, slot)
+
+
+# --- skip-gram ------------------------------------------------------------------------------------
+@fast_kernel
+def learn_skipgram(
+    width: Width,
+    chosen: Int64,
+    bounds: Int64,
+    tokens: Int32,
+    keep: UInt32,
+    noise: UInt64,
+    sigmoid: Float32,
+    inputs: Float32,
+    outputs: Float32,
+    window: int,
+    rate: np.float32,
+    seed: np.uint64,
+    rows: Int32,
+    drawn: Int32,
+    pool: Float32,
+    change: Float32,
+) -> None:
+    """Skip-gram with negative sampling, sentence after sentence; `inputs` and `outputs` learn.
+
+    Every item of a window predicts the one in its middle, against noise that is drawn once for the
+    window (Ji et al., Parallelizing word2vec in shared and distributed memory, 2016), so that
+    the output rows stay in the first cache. They are updated pair by pair. An item never predicts
+    itself: a playlist of one track on repeat would make its vector grow without end.
+
+    Parameters
+    ----------
+    rows
+        int32[longest] scratch.
+    drawn, pool
+        int32[1 + negative] and float32[1 + negative, d] scratch: a window's output rows.
+    change
+        float32[1, d] scratch.
+    """
+    for index in range(len(chosen)):
+        sentence = chosen[index]
+        first, last = bounds[sentence], bounds[sentence + 1]
+        state = _mixed(seed ^ _mixed(np.uint64(sentence) * GOLDEN + GOLDEN))
+        size = _thinned(tokens[first:last], keep, state, rows)
+        state += GOLDEN * np.uint64(last - first)
+        for at in range(size):
+            state += GOLDEN
+            reach = 1 + _below(window, _mixed(state))
+            start, stop = max(at - reach, 0), min(at + reach + 1, size)
+            if stop - start == 1:
+                continue
+            count = 0
+            for k in range(len(drawn)):
+                row = int(rows[at])
+                if k > 0:
+                    state += GOLDEN
+                    row = _drawn(noise, _mixed(state))
+                twice = False
+                for other in range(count):
+                    twice = twice or drawn[other] == row
+                if twice:
+                    continue
+                drawn[count] = row
+                combine(width, pool, count, ONE, outputs, row, ZERO, outputs, row)
+                count += 1
+            for there in range(start, stop):
+                row = int(rows[there])
+                if row == drawn[0]:
+                    continue
+                for c in range(change.shape[1]):
+                    change[0, c] = 0.0
+                for k in range(count):
+                    product = dot(width, inputs, row, pool, k)
+                    slope = rate * _slope(product, np.float32(1.0 if k == 0 else 0.0), sigmoid)
+                    combine(width, change, 0, ONE, change, 0, slope, pool, k)
+                    combine(width, pool, k, ONE, pool, k, slope, inputs, row)
+                combine(width, inputs, row, ONE, inputs, row, ONE, change, 0)
+            for k in range(count):
+                row = int(drawn[k])
+                combine(width, outputs, row, ONE, pool, k, ZERO, pool, k)

@@ -1,11 +1,12 @@
-"""Word2vec's compiled engine: CBOW by batches of playlists on all cores, the same bits on any number.
+"""Word2vec's compiled engine: CBOW on all cores, skip-gram on one, the same bits on any number.
 
 Mikolov et al., Distributed representations of words and phrases (NIPS 2013), with gensim's meaning of
-every hyperparameter. What is particular here is that learning goes by batches: their gradients are
-computed side by side from the same vectors, then added. The arithmetic is in `word2vec_kernels.py`;
-vocabulary, ranking and files are the family's (`word2vec.py`).
+every hyperparameter. CBOW learns by batches: their gradients are computed side by side from the same
+vectors, then added. The arithmetic is in `word2vec_kernels.py`; vocabulary, ranking and files are the
+family's (`word2vec.py`).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from recsys_assets.models.word2vec_kernels import (
     add_cbow,
     cbow_gradients,
     fill_alias_table,
+    learn_skipgram,
 )
 from recsys_assets.models.word2vec_vectors import LANES
 from recsys_assets.playlists import Float32, Float64, Int32, Int64, PlaylistSet
@@ -46,6 +48,7 @@ LONGEST = 1_000
 class Schedule:
     """How to learn, see `Word2VecParameters`."""
 
+    skipgram: bool
     window: int
     negative: int
     epochs: int
@@ -90,7 +93,8 @@ def train(
     """
     bounds = sentence_bounds(playlists)
     threads = parallel.thread_count()
-    trainer = _Trainer(bounds, playlists.items, inputs, contexts, plays, schedule, threads)
+    method = _Skipgram if schedule.skipgram else _Cbow
+    trainer = method(bounds, playlists.items, inputs, contexts, plays, schedule, threads)
     random = np.random.default_rng(seed)
     tokens = len(playlists.items)
     total, done = schedule.epochs * tokens, 0
@@ -162,8 +166,8 @@ def _sigmoid() -> Float32:
     return table
 
 
-class _Trainer:
-    """The vectors, arrays by slot of a batch, and the two passes over it that learn it."""
+class _Trainer(ABC):
+    """The vectors, and what learning a batch of sentences takes beside them."""
 
     def __init__(
         self,
@@ -181,11 +185,63 @@ class _Trainer:
         self.keep, self.noise = _kept(plays, schedule.sample), _noise(plays, schedule.ns_exponent)
         self.sigmoid = _sigmoid()
         self.batch = min(max(len(tokens) // BATCHES, 1), LARGEST_BATCH)
+        self._prepare(schedule.negative, threads)
+
+    @abstractmethod
+    def _prepare(self, negative: int, threads: int) -> None:
+        """Make the scratch arrays."""
+
+    @abstractmethod
+    def learn(
+        self,
+        pool: ThreadPoolExecutor,
+        chosen: Int64,
+        slots: Int64,
+        rate: np.float32,
+        key: np.uint64,
+    ) -> None:
+        """Learn sentences `chosen`, the `i`-th of which starts at token ``slots[i]`` of the batch."""
+
+
+class _Skipgram(_Trainer):
+    """One sentence after the other, every pair from the vectors as they are.
+
+    Gradients of a batch computed side by side, as for CBOW, cost 0.6 points of hit rate @100 on 4,938
+    playlists, and 2.7 on listening sessions.
+    """
+
+    def _prepare(self, negative: int, threads: int) -> None:
+        del threads
+        self.rows = np.empty(LONGEST, np.int32)
+        self.drawn = np.empty(1 + negative, np.int32)
+        self.pool = np.empty((1 + negative, self.vectors.shape[1]), np.float32)
+        self.change = np.empty((1, self.vectors.shape[1]), np.float32)
+
+    def learn(
+        self,
+        pool: ThreadPoolExecutor,
+        chosen: Int64,
+        slots: Int64,
+        rate: np.float32,
+        key: np.uint64,
+    ) -> None:
+        del pool, slots
+        learn_skipgram(
+            self.width, chosen, self.bounds, self.tokens, self.keep, self.noise, self.sigmoid,
+            self.vectors, self.contexts, self.window, rate, key, self.rows, self.drawn, self.pool,
+            self.change,
+        )  # fmt: skip
+
+
+class _Cbow(_Trainer):
+    """Two passes over a batch: gradients by sentence, then adding them by row."""
+
+    def _prepare(self, negative: int, threads: int) -> None:
         # Two passes of a small batch take less than handing them to threads, about 0.1 ms each.
         self.threads = threads if self.batch >= THREADED else 1
         slots, d = max(self.batch, LONGEST), self.vectors.shape[1]
         self.rows = np.empty(slots, np.int32)
-        self.targets = np.empty((slots, 1 + schedule.negative), np.int32)
+        self.targets = np.empty((slots, 1 + negative), np.int32)
         self.slopes = np.empty(self.targets.shape, np.float32)
         self.hidden = np.empty((slots, d), np.float32)
         self.deltas = np.empty((slots, d), np.float32)
@@ -199,7 +255,6 @@ class _Trainer:
         rate: np.float32,
         key: np.uint64,
     ) -> None:
-        """Learn sentences `chosen`, whose results start at ``slots[:-1]``."""
         total = int(slots[-1])
         parts = np.searchsorted(slots[:-1], total * np.arange(self.threads + 1) // self.threads)
 

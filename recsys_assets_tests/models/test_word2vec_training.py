@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from recsys_assets.errors import DataError
 from recsys_assets.models import parallel, word2vec_kernels, word2vec_training
@@ -22,9 +21,11 @@ START = np.array([[0.5, -1.0, 0.25], [1.0, 0.5, -0.5]], np.float32)
 CONTEXTS = np.array([[0.25, 0.5, 1.0], [-0.5, 1.0, 0.75]], np.float32)
 
 
-def one_epoch() -> Schedule:
+def one_epoch(*, skipgram: bool = False) -> Schedule:
     """Return a schedule of one pass at rate 0.5 without subsampling."""
-    return Schedule(window=1, negative=1, epochs=1, alpha=0.5, sample=0.0, ns_exponent=0.75)
+    return Schedule(
+        skipgram, window=1, negative=1, epochs=1, alpha=0.5, sample=0.0, ns_exponent=0.75
+    )
 
 
 def sigmoid(x: float) -> float:
@@ -72,6 +73,15 @@ def test_cbow_takes_the_windows_mean(monkeypatch: pytest.MonkeyPatch) -> None:
     assert contexts == pytest.approx(expected, abs=0.01)
 
 
+def test_the_sigmoids_table_is_not_left() -> None:
+    """Prevents learning from what lies behind the table: rarely, but then vectors overflowed."""
+    table = np.append(word2vec_training._sigmoid(), np.float32(1e30))  # what lies behind
+    for product in (np.nextafter(np.float32(6), np.float32(0)), np.float32(-5.9999995)):
+        slope = word2vec_kernels._slope(product, np.float32(1.0), table)
+        assert slope == pytest.approx(1 - sigmoid(float(product)), abs=0.003)
+    assert word2vec_kernels._slope(np.float32(6.0), np.float32(1.0), table) == 0
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.integers(1, 10_000), min_size=1, max_size=40), st.sampled_from([0.75, 0.0, -1.0])
@@ -116,15 +126,18 @@ def test_sentences_are_playlists_cut(lengths: list[int]) -> None:
     assert bounds[0] == 0
 
 
+@pytest.mark.parametrize("sg", [0, 1])
 @pytest.mark.parametrize("vector_size", [5, 16, 20])
-def test_any_width_and_any_threads(vector_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_width_and_any_threads(
+    vector_size: int, sg: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Prevents bits that depend on the cores, and rows that are padded over one another."""
     monkeypatch.setattr(word2vec_training, "THREADED", 1)
     found = set()
     for threads in (1, 2, 3):
         monkeypatch.setattr(parallel, "thread_count", lambda threads=threads: threads)
         model = fitted(
-            "word2vec", block_playlists(), engine="compiled", sg=0, vector_size=vector_size,
+            "word2vec", block_playlists(), engine="compiled", sg=sg, vector_size=vector_size,
             negative=4,
         )  # fmt: skip
         found.add(b"".join(array.tobytes() for array in model._arrays().values()))
@@ -222,15 +235,37 @@ def test_what_cannot_be_gone_on_from() -> None:
         words().start_from(old, same, epochs=31)
 
 
-def test_skip_gram_is_refused() -> None:
-    """Prevents skip-gram that was asked for from being trained as CBOW."""
-    with pytest.raises(ValidationError, match="engine compiled trains CBOW"):
-        words(sg=1)
+def test_skip_gram_pair_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents a gradient with the wrong sign or label, of the wrong matrix, or of vectors too old."""
+    always_1 = np.full(2, 1, np.uint64)
+    monkeypatch.setattr(word2vec_training, "_noise", lambda plays, exponent: always_1)
+    inputs, contexts = train(
+        PAIR, EVERYTHING, START, CONTEXTS, one_epoch(skipgram=True), seed=1,
+        after_epoch=lambda done: None,
+    )  # fmt: skip
+    x, t = START.astype(float), CONTEXTS.astype(float)
+    # Item 1 predicts item 0, and not 1, which is noise; then item 0 predicts 1, whose noise is skipped.
+    wanted, noise = 0.5 * (1 - sigmoid(x[1] @ t[0])), 0.5 * (0 - sigmoid(x[1] @ t[1]))
+    t0, t1 = t[0] + wanted * x[1], t[1] + noise * x[1]
+    x1 = x[1] + wanted * t[0] + noise * t[1]
+    then = 0.5 * (1 - sigmoid(x[0] @ t1))
+    assert inputs == pytest.approx(np.array([x[0] + then * t1, x1]), abs=0.003)
+    assert contexts == pytest.approx(np.array([t0, t1 + then * x[0]]), abs=0.003)
 
 
+def test_skip_gram_learns_the_blocks() -> None:
+    """Prevents skip-gram that trains without learning which items belong together."""
+    model = fitted("word2vec", block_playlists(), engine="compiled", sg=1, query="last", epochs=30)
+    items, _ = model.recommend(PlaylistSet.from_lists([[i] for i in range(SIZE)]), 5)
+    assert (items // 15 == np.arange(SIZE)[:, None] // 15).mean() > 0.8  # 1/6 by chance
+
+
+@pytest.mark.parametrize("sg", [0, 1])
 @pytest.mark.parametrize("window", [2, 100])
-def test_one_track_on_repeat(window: int) -> None:
+def test_one_track_on_repeat(window: int, sg: int) -> None:
     """Prevents vectors that overflow where a playlist is one track for hours."""
     loops = PlaylistSet.from_lists([[i] * 2_500 for i in range(4)] + [[0, 1, 2, 3]] * 10)
-    model = words(epochs=30, alpha=0.05, window=window).fit(loops, Catalog.anonymous(4), seed=1)
+    model = words(epochs=30, alpha=0.05, window=window, sg=sg).fit(
+        loops, Catalog.anonymous(4), seed=1
+    )
     assert np.isfinite(vectors(model)).all()
