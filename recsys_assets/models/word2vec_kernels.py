@@ -109,8 +109,8 @@ def _slope(product: np.float32, label: np.float32, sigmoid: Float32) -> np.float
     """Return label minus sigmoid(product), 0 where the product is beyond the table."""
     if product <= -LARGEST or product >= LARGEST:
         return np.float32(0.0)
-    step = np.int64((product + np.float32(LARGEST)) * np.float32(STEPS / (2 * LARGEST)))
     # Of the largest number below LARGEST, rounding makes STEPS itself, which is beyond the table.
+    step = int((product + np.float32(LARGEST)) * np.float32(STEPS / (2 * LARGEST)))
     return np.float32(label - sigmoid[min(step, STEPS - 1)])
 
 
