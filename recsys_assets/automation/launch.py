@@ -52,7 +52,8 @@ PREPARING_CODE = (
 )
 NOT_OF_THE_DATA = {
     *("candidates", "grid", "seed", "neighbours", "promotion_policy", "refresh_cron"),
-    *("similarity_min_plays", "incremental", "warm_start"),
+    *("similarity_min_plays", "similarity_search", "similarity_recall"),
+    *("incremental", "warm_start"),
     *("experiment", "registered_model", "tracking_uri", "memory_limit", "threads"),
 }
 """Settings that change nothing in the splits."""

@@ -30,7 +30,7 @@ from recsys_assets.sources.formats import (
     MPD_JSON,
     NOWPLAYING_CSV,
 )
-from recsys_assets.sources.manifest import RawManifest
+from recsys_assets.sources.manifest import RawManifest, is_as_scanned
 from recsys_assets.sources.options import IngestOptions
 from recsys_assets.sources.parts import Parts
 from recsys_assets.sources.quick_write import NumberedRows
@@ -103,6 +103,8 @@ def ingest(
     keeps = quick or len(manifest.files) > 1
     known = Parts.of(parts, manifest.format, options, keeps=keeps)
     try:
+        # First of all: ingestions that fail, for want of space too, must not pile parts up.
+        known.prune(manifest.files)
         with closing(_connect(folder, memory_limit, threads)) as connection:
             work = Workspace(connection, manifest, options, folder, progress, known)
             with replaced_folder(CodedFiles.beside(cleaned_path).folder) as coded:
@@ -132,7 +134,12 @@ def ingest(
         rejected_written=written[1],
         seconds=time.monotonic() - started,
     )
-    known.prune()
+    for file in manifest.files:
+        if not is_as_scanned(file):
+            progress(
+                f"{file.name} changed while it was read, perhaps in part; once nothing writes to it, "
+                "run again by force (--force)"
+            )
     if parts is not None:
         progress(
             f"{known.found:,} of {len(files):,} file(s) unchanged and not read again "

@@ -161,7 +161,14 @@ def scan_raw(
             f"{raw}: expected raw playlist files, found nothing at this path; give a file, a "
             f"folder, a .zip or a .gz that holds one of:\n{_known_formats()}"
         )
-    known = {} if previous is None else {_identity(file): file for file in previous.files}
+    known: dict[object, RawFile] = {}
+    if previous is not None:
+        # Of repeated content the digest is known too; whether it repeats is asked anew.
+        known = {
+            _identity(file): replace(file, ignored=None)
+            for file in (*previous.files, *previous.ignored)
+            if file.digest
+        }
     files: list[RawFile] = []
     ignored: list[RawFile] = []
     seen: dict[str, str] = {}
@@ -176,6 +183,15 @@ def scan_raw(
             ignored.append(file)
             progress(f"ignored {file.name}: {file.ignored}")
     return _one_format(raw, files, ignored)
+
+
+def is_as_scanned(file: RawFile) -> bool:
+    """Tell whether nothing has changed a file, or removed it, since it was scanned."""
+    try:
+        stat = Path(file.path).stat()
+    except OSError:
+        return False
+    return (stat.st_mtime_ns, stat.st_ctime_ns) == (file.mtime_ns, file.ctime_ns)
 
 
 def _one_format(raw: Path, files: list[RawFile], ignored: list[RawFile]) -> RawManifest:

@@ -79,7 +79,7 @@ def _stage_slice(work: Workspace, number: int) -> FileRead:
         insert_rows(work, "staged", number, part.folder, first=False)
         return read_before(work, part, started)
     read, alone = _read_slice(work, number)
-    if part is None and alone and work.parts.keeps:
+    if part is None and alone and work.parts.are_made_of(file):
         with work.parts.adding(file, counts_of(read)) as folder:
             write_rows(work, "staged", number, folder)
             work.connection.execute(

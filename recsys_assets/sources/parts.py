@@ -1,16 +1,17 @@
 """Parts: what a reader made of one raw file, kept so that an unchanged file is not read again.
 
 A part is a folder named after all that it depends on: the file's content, the readers' code, the
-format and the options that matter. It is moved into place whole, and removed when an ingestion did
-not use it. Nothing that depends on other files belongs in a part; readers decide what they put there.
+format and the options that matter. It is moved into place whole, and removed by the first ingestion
+without that file. Nothing that depends on other files belongs in a part; readers decide what they put
+there.
 """
 
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ import duckdb
 
 from recsys_assets.code_version import code_version
 from recsys_assets.files import replaced_folder
-from recsys_assets.sources.manifest import RawFile
+from recsys_assets.sources.manifest import RawFile, is_as_scanned
 from recsys_assets.sources.options import IngestOptions
 
 _COUNTS: Final = "counts.json"
@@ -45,8 +46,6 @@ class Parts:
         What all parts depend on beside the content of their file.
     keeps
         Whether parts are made of files that have none.
-    used
-        Names of those that were read or written.
     found
         Files that did not have to be read.
     """
@@ -54,7 +53,6 @@ class Parts:
     folder: Path | None
     shared: str
     keeps: bool = True
-    used: set[str] = field(default_factory=set)
     found: int = 0
 
     @classmethod
@@ -84,27 +82,29 @@ class Parts:
         counts: dict[str, dict[str, int]] = json.loads(text)
         if counts["sizes"] != _sizes(folder):
             return None
-        self.used.add(folder.name)
         return Part(folder, counts["read"])
+
+    def are_made_of(self, file: RawFile) -> bool:
+        """Tell whether a file just read makes a part: not if it changed after it was hashed."""
+        return self.keeps and is_as_scanned(file)
 
     @contextmanager
     def adding(self, file: RawFile, counts: dict[str, int]) -> Iterator[Path]:
         """Yield a folder to be filled, which becomes the part of `file`; only where parts are kept."""
         if self.folder is None:
             raise ValueError("there is no folder for parts")
-        name = self._name(file)
-        with replaced_folder(self.folder / name) as aside:
+        with replaced_folder(self.folder / self._name(file)) as aside:
             yield aside
             content = {"read": counts, "sizes": _sizes(aside)}
             (aside / _COUNTS).write_text(json.dumps(content) + _END)
-        self.used.add(name)
 
-    def prune(self) -> None:
-        """Remove every part that was neither read nor written, and what a killed run left."""
+    def prune(self, files: Iterable[RawFile]) -> None:
+        """Remove the parts of all but these files, and what a killed run left."""
         if self.folder is None or not self.folder.is_dir():
             return
+        names = {self._name(file) for file in files}
         for one in self.folder.iterdir():
-            if one.name not in self.used:
+            if one.name not in names and one.is_dir():
                 shutil.rmtree(one)
 
     def _name(self, file: RawFile) -> str:

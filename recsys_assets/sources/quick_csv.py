@@ -96,7 +96,7 @@ def read_quickly(
                 reader = _FileReader(work, number, fields, columns, one, pool)
                 reader.read()
                 files.append(FileRead(reader.rows, reader.size, time.monotonic() - started))
-                if work.parts.keeps:
+                if work.parts.are_made_of(file):
                     with work.parts.adding(file, counts_of(files[-1])) as folder:
                         one.save(folder)
                         write_rows(work, "staged", number, folder)

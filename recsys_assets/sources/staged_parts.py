@@ -35,7 +35,7 @@ def stage_once(work: Workspace, table: str, number: int, read: Callable[[], File
         insert_rows(work, table, number, part.folder, first=number == 0)
         return read_before(work, part, started)
     done = read()
-    if work.parts.keeps:
+    if work.parts.are_made_of(file):
         with work.parts.adding(file, counts_of(done)) as folder:
             write_rows(work, table, number, folder)
     return done

@@ -1,5 +1,7 @@
 """Assets called directly, without an instance."""
 
+import json
+
 import dagster as dg
 import duckdb
 import pytest
@@ -9,7 +11,10 @@ from recsys_assets.assets import ingestion, preparation
 from recsys_assets.assets.common import user_errors
 from recsys_assets.assets.tables import DESCRIPTIONS, TABLES
 from recsys_assets.errors import DataError
+from recsys_assets.resources.database import DuckDBReader
 from recsys_assets.settings import Settings
+from recsys_assets.sources import known_files
+from recsys_assets.sources.demo import write_demo
 from recsys_assets_tests.conftest import write_cleaned
 
 
@@ -34,6 +39,37 @@ def test_manifest_of_the_demo(settings: Settings) -> None:
         assert output.value.column_names == list(TABLES[c.RAW_PLAYLISTS].columns)
     assert len(versions) == 1
     assert settings.raw_or_demo.exists()
+
+
+def test_incremental_is_a_choice(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents RECSYS_INCREMENTAL=false from trusting what is remembered, or from keeping parts."""
+    monkeypatch.setattr(known_files, "_SETTLED_NS", 0)
+
+    def told(settings: Settings) -> tuple[str, list[str]]:
+        context = dg.build_asset_context()
+        manifest = ingestion.raw_playlists(context=context, settings=settings)
+        with duckdb.connect(str(settings.database)) as connection:
+            connection.register("manifest", manifest.value)
+            connection.execute(f"CREATE OR REPLACE TABLE {c.RAW_PLAYLISTS} AS FROM manifest")
+        lines: list[str] = []
+        monkeypatch.setattr(context.log, "info", lines.append)
+        database = DuckDBReader(database=str(settings.database))
+        list(ingestion.ingested_playlists(context, settings=settings, database=database))
+        return manifest.data_version.value, [line for line in lines if "unchanged" in line]
+
+    settings.home.mkdir()
+    write_demo(settings.home / "demo.csv", playlists=20)
+    values = {"home": settings.home, "raw": settings.home / "demo.csv"}
+    version, _ = told(Settings(**values, incremental=False))
+    assert not (settings.home / "parts").exists()
+    told(Settings(**values))
+    text = settings.known_files.read_text()
+    assert text.count('"digest"') == 1
+    assert told(Settings(**values))[1][0].startswith("1 of 1 file(s)")
+    entries = json.loads(text)
+    settings.known_files.write_text(json.dumps([{**entries[0], "digest": "of before"}]) + "\n")
+    assert told(Settings(**values))[0] != version
+    assert told(Settings(**values, incremental=False)) == (version, [])
 
 
 def test_user_errors_become_failures_with_their_message() -> None:

@@ -1,6 +1,7 @@
 """Ingestions that read only new files give, byte for byte, what reading all of them gives."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys_assets.errors import SourceError
+from recsys_assets.sources import ingest as ingesting
 from recsys_assets.sources import mpd, quick_csv
 from recsys_assets.sources.ingest import ingest
 from recsys_assets.sources.manifest import scan_raw
@@ -205,6 +208,48 @@ def test_killed_while_a_part_is_written(tmp_path: Path, monkeypatch: pytest.Monk
     assert found == expected
     assert any(one.startswith("1 of 3 file(s)") for one in told)
     assert not any(name.startswith(".") for name in folders(parts))
+
+
+@pytest.mark.parametrize("kind", ["listening", "mpd", "nowplaying"])
+def test_a_file_that_changes_after_it_was_hashed(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of a file that is being copied must not stand for the whole one from then on."""
+    raw, parts, whole = tmp_path / "raw", tmp_path / "parts", [(1, 1, 2), (2, 2, 2)]
+    write_all(raw, {"a": [(3, 1, 2)], "b": whole}, FORMATS[kind])
+    scanned = scan_raw(raw)
+    time.sleep(0.02)  # beyond a tick of the kernel's clock
+    write(raw / "b", FORMATS[kind](whole[:1]))
+    with monkeypatch.context() as patch:
+        patch.setitem(globals(), "scan_raw", lambda _: scanned)
+        _, told = outcome(raw, tmp_path / "out", parts)
+    assert sum("b changed while it was read" in one for one in told) == 1
+    write(raw / "b", FORMATS[kind](whole))
+    expected, _ = outcome(raw, tmp_path / "full", None)
+    found, told = outcome(raw, tmp_path / "out", parts)
+    assert found == expected
+    assert any(one.startswith("1 of 2 file(s)") for one in told)
+
+
+def test_failing_ingestions_pile_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full stays so if every attempt leaves parts; a stray file is no part."""
+    raw, parts = tmp_path / "raw", tmp_path / "parts"
+    write(parts / ".DS_Store", "x")
+    with monkeypatch.context() as patch:
+        patch.setattr(ingesting, "_require_rows", _fail)
+        for at in range(3):
+            write_all(raw, {"a": [(1, 1, 2)], "b": [(2, at, 2)]}, FORMATS["nowplaying"])
+            with pytest.raises(SourceError):
+                outcome(raw, tmp_path / "out", parts)
+            assert len(folders(parts)) == 1 + 2
+    outcome(raw, tmp_path / "out", parts)
+    assert len(folders(parts)) == 1 + 2
+
+
+def _fail(*_: object) -> None:
+    raise SourceError("no space")
 
 
 def test_code_options_and_format_tell_parts_apart(
