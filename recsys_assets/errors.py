@@ -31,3 +31,7 @@ class DataError(UserError):
 
 class StorageError(UserError):
     """The DuckDB file, a model folder or the registry cannot be used as it is."""
+
+
+class OtherVersionError(StorageError):
+    """Files of a model that another version of recsys_assets wrote, and this one cannot read."""

@@ -48,13 +48,10 @@ def replaced_folder(path: Path) -> Iterator[Path]:
         yield aside
         if path.exists():
             path.rename(old)
-        try:
-            aside.rename(path)
-        except OSError:
-            if old.exists():
-                old.rename(path)
-            raise
+        aside.rename(path)
     finally:
+        if old.exists() and not path.exists():  # an error, or an interrupt, between the renames
+            old.rename(path)
         shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 

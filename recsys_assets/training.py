@@ -44,10 +44,16 @@ def data_version(train: PlaylistSet, held_out: PlaylistSet, catalog: Catalog) ->
     return combine(train.fingerprint(), held_out.fingerprint(), catalog.fingerprint())
 
 
-def candidate_fingerprint(spec: CandidateSpec, *, version: str, seed: int) -> str:
-    """Return a hash of everything that decides a candidate's result."""
+def candidate_fingerprint(
+    spec: CandidateSpec, *, version: str, seed: int, begun: str = FROM_SCRATCH
+) -> str:
+    """Return a hash of everything that decides a candidate's result.
+
+    `begun` is how training began (`Trained.begun`): why it did from scratch makes no difference.
+    """
     parameters: Mapping[str, object] = spec.parameters.model_dump(mode="json")
-    return combine(spec.family, parameters, version, seed, model_code_version())
+    earlier = [] if begun.startswith(FROM_SCRATCH) else [begun]
+    return combine(spec.family, parameters, version, seed, model_code_version(), *earlier)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ that is now held out, is the data nearly the same. Training is in `training.py`,
 
 import json
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ KEPT_FILES = (*MODEL_FILES, ORIGIN_FILE, TRACKS_FILE, PLAYLISTS_FILE)
 MOST_GROWTH = 1.1
 """With more plays than so many times the earlier ones, training starts from scratch."""
 LEAST_KEPT = 0.98
-"""The share of the earlier playlists that has to be there still."""
+"""The share of all playlists that the earlier model has seen that has to be there still."""
 MOST_GENERATIONS = 10
 """Then one training from scratch, lest small losses add up."""
 EPOCHS_SHARE = 1 / 6
@@ -138,6 +139,9 @@ class WarmStart:
         tracks = training.catalog.ids.take(pa.array(known))
         pq.write_table(pa.table({"index": known, "track": tracks}), folder / TRACKS_FILE)
         playlists = pc.cast(training.train_ids, pa.string())
+        if self._generation:  # it knows what the earlier model has seen, also what is gone since
+            seen = pq.read_table(self._aside / BEFORE / PLAYLISTS_FILE)["playlist"]
+            playlists = pc.unique(pa.chunked_array([*seen.chunks, *playlists.chunks]))
         pq.write_table(pa.table({"playlist": playlists}), folder / PLAYLISTS_FILE)
         plays = len(training.train.items)
         origin = Origin(training.setting, training.data, plays, self._generation)
@@ -189,4 +193,7 @@ def _link(source: Path, target: Path, names: Sequence[str]) -> None:
     """Make `target` a folder of the same files: files of models are replaced, never changed."""
     target.mkdir(parents=True)
     for name in names:
-        (target / name).hardlink_to(source / name)
+        try:
+            (target / name).hardlink_to(source / name)
+        except OSError:  # not every file system has hard links (SMB, object stores as folders)
+            shutil.copyfile(source / name, target / name)

@@ -60,6 +60,27 @@ def test_a_kill_between_two_renames_loses_nothing(tmp_path: Path) -> None:
     assert [one.name for one in (tmp_path / "model").iterdir()] == ["new"]
 
 
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_a_stop_between_two_renames_loses_nothing(
+    tmp_path: Path, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prevents Dagster's "terminate" at that moment from leaving neither the old nor the new."""
+    path, rename = tmp_path / "model", Path.rename
+    with replaced_folder(path) as aside:
+        (aside / "vectors").write_text("x")
+
+    def stopped(self: Path, target: Path) -> Path:
+        if self.name == ".model.aside":
+            raise error
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", stopped)
+    with pytest.raises(error), replaced_folder(path) as aside:
+        (aside / "new").write_text("y")
+    assert [one.name for one in path.iterdir()] == ["vectors"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_json_round_trip_is_stable(tmp_path: Path) -> None:
     """Prevents the same content from giving different bytes."""
     write_json(tmp_path / "a", {"b": 1, "a": [1.5, None]})

@@ -58,5 +58,9 @@ def test_fingerprint_sees_data_parameters_and_seed() -> None:
         candidate_fingerprint(changed, version="v", seed=0),
     ]
     assert len(set(prints)) == 4
+    went_on = candidate_fingerprint(SPEC, version="v", seed=0, begun="going on from a model")
+    assert went_on not in prints
+    why = candidate_fingerprint(SPEC, version="v", seed=0, begun="from scratch: no earlier model")
+    assert why == prints[0]
     renamed = CandidateSpec("other name", SPEC.family, SPEC.parameters)
     assert candidate_fingerprint(renamed, version="v", seed=0) == prints[0]

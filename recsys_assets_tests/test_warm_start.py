@@ -98,6 +98,23 @@ def test_what_is_not_sound_starts_from_scratch(
     assert model._vectors.tobytes() == fresh._vectors.tobytes()
 
 
+def test_what_an_earlier_model_of_the_earlier_one_saw_is_not_forgotten(tmp_path: Path) -> None:
+    """Prevents learning from a playlist that left training for one refresh, then is held out."""
+    playlists, catalog = block_playlists(), block_catalog()
+    others = {"train_ids": texts("new", *map(str, range(1, 240)))}  # playlist 0 is away
+    begins = [
+        trained(tmp_path, of(playlists, catalog, day, **change))[1]
+        for day, change in (
+            ("first", {}),
+            ("second", others),
+            ("third", {**others, "held_out_ids": texts("0")}),
+        )
+    ]
+    assert begins[1].startswith("going on")
+    assert begins[2].startswith("from scratch: ")
+    assert "was trained on 1 playlists that are held out now" in begins[2]
+
+
 def test_small_losses_do_not_add_up(tmp_path: Path) -> None:
     """Prevents a model that has not been trained from scratch for years of refreshes."""
     begins = [
@@ -107,6 +124,18 @@ def test_small_losses_do_not_add_up(tmp_path: Path) -> None:
     scratch = [day for day, begun in enumerate(begins) if begun.startswith("from scratch")]
     assert scratch == [0, 11]
     assert begins[11] == "from scratch: 10 trainings went on from one another"
+
+
+def test_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents a training that is lost at its end on a file system that has none."""
+
+    def refused(self: Path, target: Path) -> None:
+        raise PermissionError(f"{self} to {target}")
+
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    trained(tmp_path, of(block_playlists(), block_catalog(), "first"))
+    _, begun = trained(tmp_path, of(grown(), block_catalog(), "second"))
+    assert begun.startswith("going on")
 
 
 def test_other_families_keep_nothing(tmp_path: Path) -> None:

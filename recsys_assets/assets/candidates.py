@@ -132,7 +132,7 @@ def candidate_asset(spec: CandidateSpec) -> dg.AssetsDefinition:
                 seed=settings.seed,
                 version=version,
                 mlflow_run=run,
-                model_bytes=folder_bytes(folder),
+                model_bytes=folder_bytes(folder / MODEL_FOLDER),
             )
             record.save(folder)
             if warm is not None:
@@ -183,7 +183,7 @@ def make_record(
         parameters=spec.parameters.model_dump(mode="json"),
         seed=seed,
         data_version=version,
-        fingerprint=candidate_fingerprint(spec, version=version, seed=seed),
+        fingerprint=candidate_fingerprint(spec, version=version, seed=seed, begun=trained.begun),
         mlflow_run=mlflow_run,
         fit_seconds=trained.fit_seconds,
         evaluate_seconds=trained.evaluate_seconds,

@@ -36,7 +36,7 @@ from recsys_assets.assets.common import (
 )
 from recsys_assets.assets.tables import TABLES
 from recsys_assets.code_version import code_version
-from recsys_assets.errors import StorageError
+from recsys_assets.errors import OtherVersionError, StorageError
 from recsys_assets.evaluation.comparable import TrainedOn, comparable
 from recsys_assets.evaluation.leaderboard import build_leaderboard, hits, order_candidates
 from recsys_assets.evaluation.metrics import HIT_RATE_100
@@ -306,9 +306,13 @@ def _decide(
     fair = comparable(inputs.trained_on, mlflow.trained_on(champion), count, inputs.test_times)
     if fair.why_not is not None:
         return decide_uncompared(fair.why_not, policy=policy)
+    try:
+        bundle = Bundle.load(champion_folder(settings))
+    except OtherVersionError as error:
+        return decide_uncompared(f"the champion, version {champion}: {error}", policy=policy)
     log(f"measuring the champion, version {champion}, on {len(fair.rows):,} of {count:,} playlists")
     champion_hits = hits_of_bundle(
-        Bundle.load(champion_folder(settings)),
+        bundle,
         inputs.test.take(fair.rows),
         inputs.catalog,
         progress=log,

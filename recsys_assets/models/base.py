@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from recsys_assets.errors import DataError, StorageError
+from recsys_assets.errors import DataError, OtherVersionError
 from recsys_assets.models.topk import Search, complete_with_popular, top_k_dense
 from recsys_assets.playlists import Bool, Catalog, Float32, Int32, PlaylistSet
 from recsys_assets.progress import Progress, silent
@@ -186,6 +186,8 @@ class Recommender(ABC):
         neighbours : int32[len(items), k]
         scores : float32[len(items), k]
         """
+        if k < 1:
+            raise ValueError(f"k must be at least 1, got {k}")
         singles = PlaylistSet(np.arange(len(items) + 1, dtype=np.int64), items.astype(np.int32))
         return self._complete(singles, *self._rank_by(search, singles, k))
 
@@ -211,7 +213,7 @@ class Recommender(ABC):
     def load(cls, folder: Path, meta: dict[str, Any]) -> Self:
         """Read a model of this family from `folder`; use `models.registry.load_recommender`."""
         if meta["format_version"] != FORMAT_VERSION:
-            raise StorageError(
+            raise OtherVersionError(
                 f"{folder / META_FILE}: model format {meta['format_version']}, expected "
                 f"{FORMAT_VERSION}; train the model again with this version of recsys_assets"
             )

@@ -51,7 +51,7 @@ class InvertedLists:
         self.order = np.argsort(assigned, kind="stable").astype(np.int32)
         self.offsets = np.concatenate([[0], np.cumsum(np.bincount(assigned, minlength=lists))])
         self._grouped = vectors[self.order]
-        strays = np.square(vectors - self.centroids[assigned]).sum(axis=1)
+        strays = _square_distances(vectors, self.centroids, assigned)
         sizes = np.maximum(np.diff(self.offsets), 1)
         self._spread = np.sqrt(np.bincount(assigned, strays, lists) / sizes).astype(np.float32)
         self.probes, self._by_distance = lists, False
@@ -102,7 +102,9 @@ class InvertedLists:
 
     def _badness(self, queries: Float32) -> Float32:
         """Return float32[n, lists]: the smaller, the sooner a query looks at a list."""
-        products = queries @ self.centroids.T
+        # In calibration too, since how many lists are looked at may hang on a product's last bits.
+        with one_blas_thread():
+            products = queries @ self.centroids.T
         if self._by_distance:
             return _half_squares(self.centroids) - products
         lengths = np.linalg.norm(queries, axis=1, keepdims=True)
@@ -193,6 +195,17 @@ def _nearest(vectors: Float32, centroids: Float32) -> Int64:
         range(0, len(vectors), UNIT),
     )
     return np.concatenate(parts)
+
+
+def _square_distances(vectors: Float32, centroids: Float32, of: Int64) -> Float32:
+    """Return float32[m]: of each vector from its centroid; at once, all vectors would be copied."""
+
+    def distances(start: int) -> Float32:
+        part = slice(start, start + UNIT)
+        squares: Float32 = np.square(vectors[part] - centroids[of[part]]).sum(axis=1)
+        return squares
+
+    return np.concatenate(map_blocks(distances, range(0, len(vectors), UNIT)))
 
 
 def _k_means(vectors: Float32, lists: int, random: np.random.Generator) -> Float32:

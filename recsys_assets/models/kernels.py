@@ -22,20 +22,21 @@ CHUNK = 64
 """Scores compared at once with the worst kept one."""
 
 
-def kernel(function: Function) -> Function:
+def kernel(function: Function, *, fastmath: set[str] | bool = False) -> Function:
     """Compile `function` on its first call, without the GIL, and keep the code in numba's cache.
 
     The cache is NUMBA_CACHE_DIR where that is set (when numba is first imported), else
     `__pycache__` beside this file, else, where that is read-only, the user's own cache folder.
     Where none of them can be written (a locked-down container) every process compiles again.
+    `fastmath` is numba's: the liberties that arithmetic may take.
     """
     try:
-        return cast(Function, numba.njit(function, nogil=True, cache=True))
+        return cast(Function, numba.njit(function, nogil=True, cache=True, fastmath=fastmath))
     except RuntimeError as error:  # numba: "no locator available"
         logging.getLogger(__name__).warning(
             "numba finds no folder to keep compiled code in (%s); set NUMBA_CACHE_DIR", error
         )
-        return cast(Function, numba.njit(function, nogil=True))
+        return cast(Function, numba.njit(function, nogil=True, fastmath=fastmath))
 
 
 # --- a heap with the worst entry at its root ------------------------------------------------------

@@ -196,7 +196,7 @@ class Title(Recommender):
 
 def _title_blocks(titles: int) -> list[tuple[int, int]]:
     """Cut titles into blocks: few, since each takes 17 bytes an item; none with too many lists."""
-    return row_blocks(titles, per_thread=max(1, titles // LISTS_PER_BLOCK), smallest=1)
+    return row_blocks(titles, per_thread=-(-titles // LISTS_PER_BLOCK), smallest=1)
 
 
 def _best_of_each(owners: Int64, values: Float64, most: int, count: int) -> Int64:

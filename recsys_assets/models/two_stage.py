@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from recsys_assets.errors import OtherVersionError
 from recsys_assets.models.folds import FoldNumbers, folds_of, truncated
 from recsys_assets.models.members import (
     QUERY_BLOCK,
@@ -32,8 +33,17 @@ RANK_CONSTANT = 60.0
 """Of reciprocal rank fusion, as in its paper."""
 SHARP_CONSTANT = 10.0
 """Of a second fusion, in which the first places count more: the feature that the trees use most."""
-TOGETHER = 6
+TOGETHER = (
+    "proposing_members",
+    "fusion",
+    "sharp_fusion",
+    "best_rank",
+    "mean_relative",
+    "most_relative",
+)
 """Features of what all members say together."""
+COLUMNS = ("relative", "score", "rank", *TOGETHER, *ALL_FEATURES)
+"""What a row holds, in order; the first three once for each member."""
 SHORTEST_SHARE = 3
 """An earlier target stands in the last two thirds of its playlist, where queries have some length."""
 
@@ -120,7 +130,7 @@ class TwoStage(Ensemble):
 
     def _own_bytes(self, train: PlaylistSet, items: int) -> int:
         p, members = self.parameters, len(self.parameters.members)
-        width = 3 * members + TOGETHER + len(ALL_FEATURES)
+        width = 3 * members + len(TOGETHER) + len(ALL_FEATURES)
         examples = min(p.training_playlists, len(train)) * p.targets_per_playlist
         # Rows twice while they are put together, and LightGBM's bins.
         learned = examples * (1 + p.negatives) * 9 * width
@@ -286,6 +296,7 @@ class TwoStage(Ensemble):
 
     def _arrays(self) -> dict[str, np.ndarray]:
         return {
+            "columns": np.array(COLUMNS),
             "train_offsets": self._index.offsets,
             "train_items": self._index.items,
             "artists": self._artists,
@@ -296,6 +307,12 @@ class TwoStage(Ensemble):
         }
 
     def _restore(self, arrays: dict[str, np.ndarray]) -> None:
+        # Trees know features by their place alone: of another order, they would rank at random.
+        if tuple(arrays.get("columns", ())) != COLUMNS:
+            raise OtherVersionError(
+                "two_stage: the files are of a version of recsys_assets whose trees look at other "
+                "features; train the model again with this version"
+            )
         self._artists, self._albums = arrays["artists"], arrays["albums"]
         self._songs = arrays["songs"]
         self._trees = Trees(

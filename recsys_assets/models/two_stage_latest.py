@@ -4,6 +4,7 @@ Built on the features of `two_stage_features.py`, whose counts they put in propo
 all of it is array arithmetic.
 """
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -23,8 +24,14 @@ LATEST = (
 ALL_FEATURES = (*FEATURES, *LATEST)
 
 
+@dataclass(frozen=True, eq=False)
 class LatestIndex(FeatureIndex):
     """The index of training playlists with the steps from artist to artist."""
+
+    def __post_init__(self) -> None:
+        # Now, and once: from Python 3.12 on, every thread that asks first would count all of it.
+        for name in ("_steps", "_artist_count", "_artist_plays"):
+            getattr(self, name)
 
     @cached_property
     def _steps(self) -> tuple[Int64, Int64]:
@@ -75,7 +82,8 @@ class LatestIndex(FeatureIndex):
         return np.concatenate([rows, np.stack(latest, axis=1).astype(np.float32)], axis=1)
 
     def _plays(self, items: Int32) -> Float64:
-        return np.where(items == MISSING, 0, np.diff(self.play_offsets)[items]).astype(np.float64)
+        plays = self.play_offsets[items + 1] - self.play_offsets[items]
+        return np.where(items == MISSING, 0, plays).astype(np.float64)
 
 
 def _from_end(queries: PlaylistSet, place: int) -> Int32:

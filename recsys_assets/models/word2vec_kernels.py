@@ -106,8 +106,8 @@ def _thinned(tokens: Int32, keep: UInt32, key: np.uint64, rows: Int32) -> int:
 
 @fast_kernel
 def _slope(product: np.float32, label: np.float32, sigmoid: Float32) -> np.float32:
-    """Return label minus sigmoid(product), 0 where the product is beyond the table."""
-    if product <= -LARGEST or product >= LARGEST:
+    """Return label minus sigmoid(product), 0 where the product is beyond the table, or no number."""
+    if not -LARGEST < product < LARGEST:
         return np.float32(0.0)
     # Of the largest number below LARGEST, rounding makes STEPS itself, which is beyond the table.
     step = int((product + np.float32(LARGEST)) * np.float32(STEPS / (2 * LARGEST)))
@@ -159,9 +159,9 @@ def cbow_gradients(
     sums, changes
         float32[longest + 1, d] scratch of this call's own.
     rows, targets, slopes, hidden, deltas
-        Results by slot: the input row int32 (-1: none), the output rows int32[:, 1 + negative] (-1:
-        none), the factor of `hidden` that is to be added to each, the window's mean, and what is to
-        be added to the input row.
+        Results by slot: the input row int32 (-1: none, nor anything else of this slot), the output
+        rows int32[:, 1 + negative] (-1: none), the factor of `hidden` that is to be added to each,
+        the window's mean, and what is to be added to the input row.
     """
     d = len(width) * LANES
     count = targets.shape[1]
@@ -215,9 +215,6 @@ def cbow_gradients(
             if at > 0:
                 combine(width, changes, at, ONE, changes, at, ONE, changes, at - 1)
             combine(width, deltas, slot + at, ONE, deltas, slot + at, ONE, changes, at)
-        for at in range(size, last - first):
-            for k in range(count):
-                targets[slot + at, k] = -1
 
 
 @fast_kernel

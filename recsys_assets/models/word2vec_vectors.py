@@ -6,17 +6,16 @@ prove that two rows do not overlap: CBOW learned half as fast. Numba's cache doe
 here: touch `word2vec_kernels.py` too. No method of learning belongs here.
 """
 
-import logging
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+from recsys_assets.models.kernels import Function, kernel
+
 Width = tuple[int, ...]
 """As long as a row has blocks of LANES floats: numba knows a tuple's length when it compiles."""
 
@@ -29,14 +28,7 @@ def fast_kernel(function: Function) -> Function:
 
     The order is fixed when compiled: the same machine gives the same bits.
     """
-    options: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz"}}
-    try:
-        return cast(Function, numba.njit(function, cache=True, **options))
-    except RuntimeError as error:  # numba: "no locator available"
-        logging.getLogger(__name__).warning(
-            "numba finds no folder to keep compiled code in (%s); set NUMBA_CACHE_DIR", error
-        )
-        return cast(Function, numba.njit(function, **options))
+    return kernel(function, fastmath={"reassoc", "contract", "nsz"})
 
 
 FUSED = ("contract",)

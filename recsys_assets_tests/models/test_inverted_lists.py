@@ -1,10 +1,13 @@
 """The approximate index: what it finds, what it says, and that threads do not matter."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from recsys_assets.models import inverted_lists, parallel
 from recsys_assets.models.inverted_lists import InvertedLists
@@ -96,6 +99,36 @@ def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         rows, scores = index.search(vectors, vectors, *themselves(360), 6)
         seen.add(b"".join(a.tobytes() for a in (index.centroids, index.order, rows, scores)))
     assert len(seen) == 1
+
+
+def test_products_have_one_blas_thread() -> None:
+    """Prevents a number of lists, calibrated or looked at, that hangs on the number of cores."""
+    seen = set[int]()
+
+    class Spied(np.ndarray):
+        def __matmul__(self, other: Float32) -> Float32:
+            blas = [one for one in threadpool_info() if one["user_api"] == "blas"]
+            seen.update(one["num_threads"] for one in blas)
+            return np.asarray(self) @ other
+
+    vectors = clusters(8, 30)
+    with threadpool_limits(2, user_api="blas"):
+        index = InvertedLists(vectors, 24, seed=3)
+        rows, _ = top_k_dense(vectors, vectors, *themselves(240), 5)
+        index.calibrate(vectors.view(Spied), rows, 0.99)
+        index.look_at(3, vectors.view(Spied))
+    assert seen == {1}
+
+
+def test_memory_of_an_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents whole copies of the vectors beside the one that the index keeps."""
+    monkeypatch.setattr(parallel, "thread_count", lambda: 2)
+    vectors = np.random.default_rng(5).random((60_000, 64), np.float32)
+    tracemalloc.start()
+    InvertedLists(vectors, 30, seed=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * vectors.nbytes
 
 
 def test_other_vectors_are_refused() -> None:

@@ -1,9 +1,11 @@
 """One ranked list for many queries."""
 
 import numpy as np
+import pytest
 
+from recsys_assets.models import parallel
 from recsys_assets.models.shared_lists import take_unheld
-from recsys_assets.models.title import Title, TitleParameters
+from recsys_assets.models.title import LISTS_PER_BLOCK, Title, TitleParameters, _title_blocks
 from recsys_assets.playlists import MISSING, Catalog, PlaylistSet
 
 
@@ -19,6 +21,15 @@ def test_own_items_are_left_out_by_hand() -> None:
     assert items.tolist() == [[7, 2], [MISSING, MISSING], [7, 5]]
     assert values.tolist() == [[4, 2], [-np.inf, -np.inf], [4, 3]]
     assert not held.any()
+
+
+def test_lists_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents more lists in memory than the block that a thread is allowed."""
+    monkeypatch.setattr(parallel, "thread_count", lambda: 1)
+    for titles in (1, 512, 513, 1023, 5_000):
+        blocks = _title_blocks(titles)
+        assert max(high - low for low, high in blocks) <= LISTS_PER_BLOCK
+        assert blocks[-1][1] == titles
 
 
 def test_queries_of_one_title_are_answered_as_if_alone() -> None:

@@ -177,6 +177,8 @@ def test_k_below_one_is_refused() -> None:
     """Prevents k = 0 from giving empty answers."""
     with pytest.raises(ValueError, match="at least 1"):
         tiered("popularity").answer(QUERIES, 0)
+    with pytest.raises(ValueError, match="at least 1"):
+        tiered("popularity").similar(np.array([1], np.int32), 0)
     assert TIERS[POPULARITY] == "popularity"
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from recsys_assets.errors import StorageError
 from recsys_assets.models.base import Recommender
 from recsys_assets.models.folds import truncated
 from recsys_assets.models.pools import Pool, merge
@@ -97,6 +98,12 @@ def test_features_by_hand() -> None:
         3,
     )
     assert (three["with_last"], three["next_of_last"], three["gap_to_last"]) == (1, 0, 2)
+
+
+def test_steps_are_counted_before_threads_ask() -> None:
+    """Prevents each of many threads from sorting all steps at once, and a first request that waits."""
+    index = LatestIndex.build(TRAIN, ARTISTS, ALBUMS, SONGS)
+    assert {"_steps", "_artist_count", "_artist_plays"} <= set(vars(index))
 
 
 def test_members_features_by_hand() -> None:
@@ -210,6 +217,18 @@ def test_examples_do_not_see_their_own_playlist() -> None:
         assert own
         assert rest
         assert not own & rest
+
+
+@pytest.mark.parametrize("columns", [None, np.array(["relative", "rank"])])
+def test_trees_of_other_features_are_refused(columns: np.ndarray | None) -> None:
+    """Prevents an older version's trees from ranking by whatever stands at their features' places."""
+    model = fitted("two_stage", block_playlists())
+    arrays = model._arrays()
+    del arrays["columns"]
+    if columns is not None:
+        arrays["columns"] = columns
+    with pytest.raises(StorageError, match="other features; train the model again"):
+        model._restore(arrays)
 
 
 def test_hopeless_examples_are_not_ranked() -> None:

@@ -79,7 +79,8 @@ def test_the_sigmoids_table_is_not_left() -> None:
     for product in (np.nextafter(np.float32(6), np.float32(0)), np.float32(-5.9999995)):
         slope = word2vec_kernels._slope(product, np.float32(1.0), table)
         assert slope == pytest.approx(1 - sigmoid(float(product)), abs=0.003)
-    assert word2vec_kernels._slope(np.float32(6.0), np.float32(1.0), table) == 0
+    for product in (np.float32(6.0), np.float32(-6.0), np.float32(np.nan), np.float32(np.inf)):
+        assert word2vec_kernels._slope(product, np.float32(1.0), table) == 0
 
 
 @settings(max_examples=40, deadline=None)
