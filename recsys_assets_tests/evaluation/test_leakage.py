@@ -87,13 +87,21 @@ def measured(
     return train_and_evaluate(spec, train, held_out, catalog, seed=1, progress=silent).evaluation
 
 
+def spec_of(family: str) -> CandidateSpec:
+    """Return a family with parameters for tiny data."""
+    return CandidateSpec(family, family, build(family, PARAMETERS.get(family, {})).parameters)
+
+
+def popular_hits(train: PlaylistSet, held_out: PlaylistSet, catalog: Catalog) -> Float64:
+    """Return what popularity hits."""
+    return hits(measured(spec_of("popularity"), train, held_out, catalog), PLACES)
+
+
 @pytest.mark.parametrize("family", LEARNING)
 def test_shuffled_training_drops_to_popularity(family: str) -> None:
     """Prevents a family, or the protocol around it, from seeing the targets it is measured on."""
     train, held_out, catalog = block_lists(240, 3), block_lists(500, 4), block_catalog(SIZE)
-    spec = CandidateSpec(family, family, build(family, PARAMETERS.get(family, {})).parameters)
-    floor = CandidateSpec("floor", "popularity", build("popularity", {}).parameters)
-    popular = hits(measured(floor, train, held_out, catalog), PLACES)
+    spec, popular = spec_of(family), popular_hits(train, held_out, catalog)
     assert popular.mean() == pytest.approx(10 / 84, abs=0.05)
     learned = hits(measured(spec, train, held_out, catalog), PLACES)
     assert paired_difference(learned, popular, seed=0).low > 0.3
@@ -105,9 +113,7 @@ def test_shuffled_training_drops_to_popularity(family: str) -> None:
 def test_a_planted_leak_is_found(family: str) -> None:
     """Prevents the check above from passing whatever leaks: here the targets are in training."""
     train, held_out, catalog = block_lists(240, 3), block_lists(500, 4), block_catalog(SIZE)
-    spec = CandidateSpec(family, family, build(family, PARAMETERS.get(family, {})).parameters)
-    floor = CandidateSpec("floor", "popularity", build("popularity", {}).parameters)
-    popular = hits(measured(floor, train, held_out, catalog), PLACES)
+    spec, popular = spec_of(family), popular_hits(train, held_out, catalog)
     leaked = joined(shuffled(train, 5), held_out)
     # Families of artists see tracks through them alone: theirs stay true, which leaks as much.
     artists = catalog if family in OF_ARTISTS else with_dealt_artists(catalog, 6)
