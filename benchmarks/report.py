@@ -53,27 +53,27 @@ def _comparison(title: str, found: dict[str, Any]) -> str:
 
 def _growth(found: dict[str, Any]) -> str:
     sizes = list(found["results"])
-    steps = list(found["results"][sizes[-1]]["steps"])
-    header = "| | " + " | ".join(f"{int(size):,}" for size in sizes) + " |"
-    lines = ["### Growth: seconds by step, whole process and peak", "", header]
-    lines.append("|---|" + "---|" * len(sizes))
-    for step in steps:
-        values = [found["results"][size]["steps"].get(step) for size in sizes]
-        lines.append(
-            f"| {step} | "
-            + " | ".join("" if one is None else f"{one:.2f}" for one in values)
-            + " |"
-        )
-    whole = [found["results"][size] for size in sizes]
-    lines.append(
-        "| whole process, s | " + " | ".join(f"{one['seconds']:.1f}" for one in whole) + " |"
-    )
-    lines.append(
-        "| processor, s | " + " | ".join(f"{one['processor']:.1f}" for one in whole) + " |"
-    )
-    lines.append(
-        "| peak, MiB | " + " | ".join(f"{one['peak'] / _MIB:,.0f}" for one in whole) + " |"
-    )
+    runs = [found["results"][size] for size in sizes]
+    rows = {
+        step: [one["steps"].get(step) for one in runs]
+        for step in sorted(runs[-1]["steps"], key=runs[-1]["steps"].get, reverse=True)
+    }
+    rows |= {
+        "**whole process, s**": [one["seconds"] for one in runs],
+        "**processor, s**": [one["processor"] for one in runs],
+        "**peak, MiB**": [one["peak"] / _MIB for one in runs],
+    }
+    lines = [
+        "### Growth of a whole refresh: seconds by step",
+        "",
+        "| | " + " | ".join(f"{int(size):,}" for size in sizes) + " | tenth to whole, times |",
+        "|---|" + "---|" * (len(sizes) + 1),
+    ]
+    for name, values in rows.items():
+        cells = ["" if one is None else f"{one:,.2f}" for one in values]
+        tenth = dict(zip(sizes, values, strict=True)).get(str(found["rows"] // 10))
+        cells.append(f"{values[-1] / tenth:.1f}" if tenth else "")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", _origin(found)])
 
 
@@ -107,7 +107,7 @@ def _plot(found: dict[str, list[dict[str, Any]]], path: Path) -> None:
         whole = [measured["results"][str(size)]["seconds"] for size in sizes]
         growth.loglog(sizes, whole, marker="o")
         growth.set_xlabel("rows")
-        growth.set_ylabel("seconds, CSV to splits")
+        growth.set_ylabel("seconds, a whole refresh")
         growth.grid(visible=True, which="both", alpha=0.3)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
