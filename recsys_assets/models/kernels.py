@@ -1,14 +1,17 @@
 # ruff: noqa: PLR0912  (numba takes flat, positional arguments and inlines no closures)
 """Heaps under the total order, and ranking by dense vectors or by sparse rows, compiled by numba.
 
-One file on purpose: numba's cache notices a change of the file that a kernel stands in, never of a
-helper that it calls in another one. The total order everywhere is score descending, then item index
-ascending. Every kernel works on a range of independent rows, releases the GIL and checks no bounds:
-callers validate. Callers in Python (`topk.py`, `cooccurrence.py`) own allocation and threads.
+One file on purpose: numba's cache notices a change of the file that a kernel stands in, of a helper
+that it calls in another one only if `kernel` is told of it. The total order everywhere is score
+descending, then item index ascending. Every kernel works on a range of independent rows, releases
+the GIL and checks no bounds: callers in Python (`topk.py`, `cooccurrence.py`) validate, and own
+allocation and threads.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar, cast
 
 import numba
@@ -22,21 +25,33 @@ CHUNK = 64
 """Scores compared at once with the worst kept one."""
 
 
-def kernel(function: Function, *, fastmath: set[str] | bool = False) -> Function:
+def kernel(
+    function: Function, *, fastmath: set[str] | bool = False, helpers: Sequence[ModuleType] = ()
+) -> Function:
     """Compile `function` on its first call, without the GIL, and keep the code in numba's cache.
 
     The cache is NUMBA_CACHE_DIR where that is set (when numba is first imported), else
     `__pycache__` beside this file, else, where that is read-only, the user's own cache folder.
     Where none of them can be written (a locked-down container) every process compiles again.
-    `fastmath` is numba's: the liberties that arithmetic may take.
+    `fastmath` is numba's: the liberties that arithmetic may take. `helpers` are the modules of
+    kernels that `function` calls: a change of theirs compiles it anew.
     """
     try:
-        return cast(Function, numba.njit(function, nogil=True, cache=True, fastmath=fastmath))
+        compiled: Any = numba.njit(function, nogil=True, cache=True, fastmath=fastmath)
     except RuntimeError as error:  # numba: "no locator available"
         logging.getLogger(__name__).warning(
             "numba finds no folder to keep compiled code in (%s); set NUMBA_CACHE_DIR", error
         )
         return cast(Function, numba.njit(function, nogil=True, fastmath=fastmath))
+    if helpers and hasattr(compiled, "_cache"):  # not with NUMBA_DISABLE_JIT
+        # Numba (0.68) compares time and size of one file, and has no public way to name others.
+        index = compiled._cache._cache_file
+        files = [Path(str(module.__file__)).stat() for module in helpers]
+        index._source_stamp = (
+            index._source_stamp,
+            *((file.st_mtime_ns, file.st_size) for file in files),
+        )
+    return cast(Function, compiled)
 
 
 # --- a heap with the worst entry at its root ------------------------------------------------------

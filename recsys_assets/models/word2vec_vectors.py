@@ -2,11 +2,11 @@
 """Vector instructions for rows of float32 matrices inside numba's kernels.
 
 Written out, because LLVM unrolls loops over so few numbers before it could vectorise them, and cannot
-prove that two rows do not overlap: CBOW learned half as fast. Numba's cache does not notice a change
-here: touch `word2vec_kernels.py` too. No method of learning belongs here.
+prove that two rows do not overlap: CBOW learned half as fast. No method of learning belongs here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any, cast
 
 import numpy as np
@@ -19,23 +19,24 @@ from recsys_assets.models.kernels import Function, kernel
 Width = tuple[int, ...]
 """As long as a row has blocks of LANES floats: numba knows a tuple's length when it compiles."""
 
+INT32 = ir.IntType(32)
 LANES = 16
 """Rows are padded with zeros to multiples of 64 bytes: a cache line, and a register of AVX-512."""
 
 
-def fast_kernel(function: Function) -> Function:
+def fast_kernel(function: Function, *, helpers: Sequence[ModuleType] = ()) -> Function:
     """Compile as `kernels.kernel` does, but let sums be taken in any order: that vectorises them.
 
     The order is fixed when compiled: the same machine gives the same bits.
     """
-    return kernel(function, fastmath={"reassoc", "contract", "nsz"})
+    return kernel(function, fastmath={"reassoc", "contract", "nsz"}, helpers=helpers)
 
 
 FUSED = ("contract",)
 """A product and a sum may become one instruction."""
 
 
-def _row(context: Any, builder: Any, kind: Any, array: Any, index: Any, index_kind: Any) -> Any:
+def address(context: Any, builder: Any, kind: Any, array: Any, index: Any, index_kind: Any) -> Any:
     """Emit the address of a row of a C-contiguous float32[n, d], as one of vectors."""
     view = context.make_array(kind)(context, builder, array)
     stride = builder.extract_value(view.strides, 0)
@@ -44,18 +45,17 @@ def _row(context: Any, builder: Any, kind: Any, array: Any, index: Any, index_ki
     return builder.inttoptr(start, ir.VectorType(ir.FloatType(), LANES).as_pointer())
 
 
-def _load(builder: Any, row: Any, block: int) -> Any:
-    at = builder.gep(row, [ir.Constant(ir.IntType(32), block)])
+def load(builder: Any, row: Any, block: int) -> Any:
+    """Emit one vector of a row."""
+    at = builder.gep(row, [ir.Constant(INT32, block)])
     return builder.load(at, align=4)
 
 
-def _spread(builder: Any, number: Any) -> Any:
+def spread(builder: Any, number: Any) -> Any:
     """Emit a vector of one number."""
     lanes = ir.VectorType(ir.FloatType(), LANES)
-    first = builder.insert_element(
-        ir.Constant(lanes, ir.Undefined), number, ir.Constant(ir.IntType(32), 0)
-    )
-    zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    first = builder.insert_element(ir.Constant(lanes, ir.Undefined), number, ir.Constant(INT32, 0))
+    zeros = ir.Constant(ir.VectorType(INT32, LANES), [0] * LANES)
     return builder.shuffle_vector(first, ir.Constant(lanes, ir.Undefined), zeros)
 
 
@@ -65,21 +65,21 @@ def _dot(typing: Any, width: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kinds = signature.args
-        left = _row(context, builder, kinds[1], args[1], args[2], kinds[2])
-        right = _row(context, builder, kinds[3], args[3], args[4], kinds[4])
+        left = address(context, builder, kinds[1], args[1], args[2], kinds[2])
+        right = address(context, builder, kinds[3], args[3], args[4], kinds[4])
         total: Any = None
         for block in range(len(width)):
-            x, y = _load(builder, left, block), _load(builder, right, block)
+            x, y = load(builder, left, block), load(builder, right, block)
             product = builder.fmul(x, y, FUSED)
             total = product if total is None else builder.fadd(total, product, FUSED)
         half = LANES // 2
         while half:
             upper = [half + at if at < half else 0 for at in range(LANES)]
-            order = ir.Constant(ir.VectorType(ir.IntType(32), LANES), upper)
+            order = ir.Constant(ir.VectorType(INT32, LANES), upper)
             moved = builder.shuffle_vector(total, ir.Constant(total.type, ir.Undefined), order)
             total = builder.fadd(total, moved)
             half //= 2
-        return builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
+        return builder.extract_element(total, ir.Constant(INT32, 0))
 
     return types.float32(width, a, i, b, j), emit
 
@@ -96,21 +96,21 @@ def _combine(
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kinds = signature.args
-        to = _row(context, builder, kinds[1], args[1], args[2], kinds[2])
-        left = _row(context, builder, kinds[4], args[4], args[5], kinds[5])
-        right = _row(context, builder, kinds[7], args[7], args[8], kinds[8])
-        first = _spread(builder, context.cast(builder, args[3], kinds[3], types.float32))
-        second = _spread(builder, context.cast(builder, args[6], kinds[6], types.float32))
+        to = address(context, builder, kinds[1], args[1], args[2], kinds[2])
+        left = address(context, builder, kinds[4], args[4], args[5], kinds[5])
+        right = address(context, builder, kinds[7], args[7], args[8], kinds[8])
+        first = spread(builder, context.cast(builder, args[3], kinds[3], types.float32))
+        second = spread(builder, context.cast(builder, args[6], kinds[6], types.float32))
         results = [
             builder.fadd(
-                builder.fmul(first, _load(builder, left, block), FUSED),
-                builder.fmul(second, _load(builder, right, block), FUSED),
+                builder.fmul(first, load(builder, left, block), FUSED),
+                builder.fmul(second, load(builder, right, block), FUSED),
                 FUSED,
             )
             for block in range(len(width))
         ]
         for block, result in enumerate(results):
-            at = builder.gep(to, [ir.Constant(ir.IntType(32), block)])
+            at = builder.gep(to, [ir.Constant(INT32, block)])
             builder.store(result, at, align=4)
         return context.get_dummy_value()
 
@@ -119,3 +119,27 @@ def _combine(
 
 combine = cast(Callable[..., None], intrinsic(_combine))
 """combine(width, out, k, p, a, i, q, b, j): set row out[k] to p * a[i] + q * b[j]."""
+
+
+def _prefetch(typing: Any, width: Any, a: Any, i: Any) -> Any:
+    """Emit a hint that row a[i] will be needed."""
+    del typing
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kinds = signature.args
+        row = address(context, builder, kinds[1], args[1], args[2], kinds[2])
+        byte = ir.IntType(8).as_pointer()
+        hint = builder.module.declare_intrinsic(
+            "llvm.prefetch.p0i8", (), ir.FunctionType(ir.VoidType(), [byte, INT32, INT32, INT32])
+        )
+        write, every_cache, data = (ir.Constant(INT32, flag) for flag in (1, 3, 1))
+        for block in range(len(width)):
+            at = builder.gep(row, [ir.Constant(INT32, block)])
+            builder.call(hint, [builder.bitcast(at, byte), write, every_cache, data])
+        return context.get_dummy_value()
+
+    return types.void(width, a, i), emit
+
+
+prefetch = cast(Callable[..., None], intrinsic(_prefetch))
+"""prefetch(width, a, i): have row a[i] fetched into the caches meanwhile."""

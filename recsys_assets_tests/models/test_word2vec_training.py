@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_assets.errors import DataError
-from recsys_assets.models import parallel, word2vec_kernels, word2vec_training
+from recsys_assets.models import parallel, word2vec_cbow, word2vec_draws, word2vec_training
 from recsys_assets.models.registry import build, load_recommender
 from recsys_assets.models.word2vec import Word2Vec
 from recsys_assets.models.word2vec_training import LONGEST, Schedule, sentence_bounds, train
@@ -77,10 +77,10 @@ def test_the_sigmoids_table_is_not_left() -> None:
     """Prevents learning from what lies behind the table: rarely, but then vectors overflowed."""
     table = np.append(word2vec_training._sigmoid(), np.float32(1e30))  # what lies behind
     for product in (np.nextafter(np.float32(6), np.float32(0)), np.float32(-5.9999995)):
-        slope = word2vec_kernels._slope(product, np.float32(1.0), table)
+        slope = word2vec_cbow._slope(product, np.float32(1.0), table)
         assert slope == pytest.approx(1 - sigmoid(float(product)), abs=0.003)
     for product in (np.float32(6.0), np.float32(-6.0), np.float32(np.nan), np.float32(np.inf)):
-        assert word2vec_kernels._slope(product, np.float32(1.0), table) == 0
+        assert word2vec_cbow._slope(product, np.float32(1.0), table) == 0
 
 
 @settings(max_examples=40, deadline=None)
@@ -108,7 +108,7 @@ def test_frequent_items_are_thinned_out_as_gensim_does() -> None:
     rows = np.empty(100_000, np.int32)
     tokens = np.zeros(100_000, np.int32)
     keep = word2vec_training._kept(np.array([900, 90, 10]), 0.01)
-    count = word2vec_kernels._thinned(tokens, keep, np.uint64(7), rows)
+    count = word2vec_draws.thinned(tokens, keep, np.uint64(7), rows)
     assert count / 100_000 == pytest.approx((90**0.5 + 1) / 90, abs=0.005)
     assert (rows[:count] == 0).all()
     assert (rows[count:] == -1).all()
