@@ -1,8 +1,8 @@
 """Two stages: members propose candidates, boosted trees re-rank them.
 
 Cross-fitted examples inside the training playlists, the ranker's fit, and ranking. Members stand in
-`members.py`, folds in `folds.py`, pools in `pools.py`, features in `two_stage_features.py`
-and `two_stage_latest.py`, trees in `two_stage_ranker.py`.
+`members.py`, folds in `folds.py`, pools in `pools.py`, features in `two_stage_features.py`,
+`two_stage_latest.py` and `two_stage_context.py`, trees in `two_stage_ranker.py`.
 """
 
 from typing import Any, ClassVar, Literal
@@ -22,6 +22,7 @@ from recsys_assets.models.members import (
 from recsys_assets.models.parallel import map_blocks, row_blocks
 from recsys_assets.models.pools import Pool, best_rows
 from recsys_assets.models.topk import check_queries
+from recsys_assets.models.two_stage_context import CONTEXT, RANK_CONSTANT, context
 from recsys_assets.models.two_stage_features import FIXED, FeatureIndex
 from recsys_assets.models.two_stage_latest import ALL_FEATURES, LatestIndex
 from recsys_assets.models.two_stage_ranker import Trees, fit_trees
@@ -29,20 +30,15 @@ from recsys_assets.models.two_stage_songs import song_numbers
 from recsys_assets.playlists import Bool, Catalog, Float32, Int32, Int64, PlaylistSet
 from recsys_assets.progress import Progress
 
-RANK_CONSTANT = 60.0
-"""Of reciprocal rank fusion, as in its paper."""
-SHARP_CONSTANT = 10.0
-"""Of a second fusion, in which the first places count more: the feature that the trees use most."""
 TOGETHER = (
     "proposing_members",
-    "fusion",
-    "sharp_fusion",
     "best_rank",
+    "mean_rank",
     "mean_relative",
     "most_relative",
 )
-"""Features of what all members say together."""
-COLUMNS = ("relative", "score", "rank", *TOGETHER, *ALL_FEATURES)
+"""Features of what all members say of a candidate together."""
+COLUMNS = ("relative", "score", "rank", *TOGETHER, *CONTEXT, *ALL_FEATURES)
 """What a row holds, in order; the first three once for each member."""
 SHORTEST_SHARE = 3
 """An earlier target stands in the last two thirds of its playlist, where queries have some length."""
@@ -67,13 +63,19 @@ class TwoStageParameters(EnsembleParameters):
         default=5, ge=2, le=50, description="Folds of train; each is proposed for by the others."
     )
     training_playlists: int = Field(
-        default=4000, ge=1, le=1_000_000, description="Most playlists that give examples."
+        default=20_000, ge=1, le=1_000_000, description="Most playlists that give examples."
     )
     targets_per_playlist: int = Field(
         default=4,
         ge=1,
         le=100,
         description="Examples of a playlist: its last track, and earlier ones.",
+    )
+    examples: int = Field(
+        default=40_000,
+        ge=1,
+        le=10_000_000,
+        description="Most examples of all playlists together, drawn at random: the bound of time.",
     )
     negatives: int = Field(
         default=150, ge=1, le=10_000, description="Other candidates kept of each example."
@@ -130,8 +132,9 @@ class TwoStage(Ensemble):
 
     def _own_bytes(self, train: PlaylistSet, items: int) -> int:
         p, members = self.parameters, len(self.parameters.members)
-        width = 3 * members + len(TOGETHER) + len(ALL_FEATURES)
-        examples = min(p.training_playlists, len(train)) * p.targets_per_playlist
+        width = 3 * members + len(COLUMNS) - 3
+        cuts = min(p.training_playlists, len(train)) * p.targets_per_playlist
+        examples = min(cuts, p.examples + p.folds)
         # Rows twice while they are put together, and LightGBM's bins.
         learned = examples * (1 + p.negatives) * 9 * width
         ranked = QUERY_BLOCK * members * (16 * self._depth() + 8 * p.per_member * width)
@@ -182,6 +185,9 @@ class TwoStage(Ensemble):
             targets = numbers.numbers[targets]
             # A target that the rest does not hold is in no pool: its query need not be ranked.
             held = np.flatnonzero(np.bincount(rest.items, minlength=self.size)[targets])
+            most = -(-self.parameters.examples // (int(fold.max()) + 1))
+            if len(held) > most:
+                held = np.sort(rng.choice(held, most, replace=False))
             queries, targets = queries.take(held), targets[held]
             members = self._fit_members(
                 rest, numbers.catalog(catalog), seed=seed, progress=progress
@@ -192,8 +198,9 @@ class TwoStage(Ensemble):
                 pool = self._pool(members, block, self.parameters.per_member, self._depth())
                 hit = pool.items == targets[low : low + QUERY_BLOCK][pool.owners]
                 keep = _sampled(pool, hit, self.parameters.negatives, rng)
+                among = context(pool, index.artists)[keep]
                 pool = pool.where(keep)
-                rows.append(self._features(index, block, pool))
+                rows.append(self._features(index, block, pool, among))
                 labels.append(hit[keep].astype(np.int32))
                 groups = np.diff(pool.offsets)
                 sizes.append(groups[groups > 0])
@@ -225,8 +232,13 @@ class TwoStage(Ensemble):
     def _depth(self) -> int:
         return max(self.parameters.scored_per_member, self.parameters.per_member)
 
-    def _features(self, index: FeatureIndex, queries: PlaylistSet, pool: Pool) -> Float32:
-        """Return float32[rows, features] of a pool, computed by threads."""
+    def _features(
+        self, index: FeatureIndex, queries: PlaylistSet, pool: Pool, among: Float32
+    ) -> Float32:
+        """Return float32[rows, features] of a pool, the index's computed by threads.
+
+        `among` is the rows' `context` in the whole pool, of which `pool` may be a sample.
+        """
         blocks = row_blocks(len(queries), per_thread=4, smallest=8)
 
         def fill(block: tuple[int, int]) -> Float32:
@@ -242,9 +254,8 @@ class TwoStage(Ensemble):
         together = np.stack(
             [
                 within.sum(axis=1),
-                pool.reciprocal_ranks(RANK_CONSTANT).sum(axis=1),
-                pool.reciprocal_ranks(SHARP_CONSTANT).sum(axis=1),
                 ranks.min(axis=1),
+                ranks.mean(axis=1),
                 pool.relative.mean(axis=1),
                 pool.relative.max(axis=1),
             ],
@@ -256,6 +267,7 @@ class TwoStage(Ensemble):
                 pool.scores,
                 ranks.astype(np.float32),
                 together.astype(np.float32),
+                among,
                 generic,
             ],
             axis=1,
@@ -289,7 +301,7 @@ class TwoStage(Ensemble):
         return best_rows(whole, values, k)
 
     def _score(self, queries: PlaylistSet, pool: Pool) -> Float32:
-        rows = self._features(self._index, queries, pool)
+        rows = self._features(self._index, queries, pool, context(pool, self._artists))
         edges = row_blocks(len(rows), per_thread=4, smallest=1024)
         parts = map_blocks(lambda edge: self._trees.score(rows[edge[0] : edge[1]]), edges)
         return np.concatenate(parts).astype(np.float32)
