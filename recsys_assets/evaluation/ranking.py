@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import pyarrow.compute as pc
 
 from recsys_assets.evaluation.metrics import RANKED_ITEMS, target_ranks
-from recsys_assets.playlists import Bool, Float32, Float64, Int8, Int32, PlaylistSet
+from recsys_assets.playlists import Bool, Float32, Float64, Int8, Int32, Int64, PlaylistSet
 from recsys_assets.progress import Progress, Ticker, silent
 
 BLOCK = 2048
@@ -94,19 +95,33 @@ def evaluate_ranking(
     if len(queries) != len(targets):
         raise ValueError(f"{len(queries)} queries but {len(targets)} targets")
     items = np.empty((len(queries), k), np.int32)
-    ranks = np.empty(len(queries), np.int32)
     tiers = np.empty(len(queries), np.int8) if isinstance(model, TieredRanker) else None
+    order = _by_title(queries)
     ticker = Ticker(progress, "queries ranked", len(queries))
     seconds = 0.0
     for first in range(0, len(queries), block):
         last = min(first + block, len(queries))
-        asked = queries.slice(first, last)
+        rows = slice(first, last) if order is None else order[first:last]
+        asked = queries.slice(first, last) if order is None else queries.take(order[first:last])
         start = time.perf_counter()
         if isinstance(model, TieredRanker) and tiers is not None:
-            items[first:last], _, tiers[first:last] = model.answer(asked, k)
+            items[rows], _, tiers[rows] = model.answer(asked, k)
         else:
-            items[first:last], _ = model.recommend(asked, k)
+            items[rows], _ = model.recommend(asked, k)
         seconds += time.perf_counter() - start
-        ranks[first:last] = target_ranks(items[first:last], targets[first:last])
         ticker.done(last)
-    return Ranked(items, ranks, seconds, tiers)
+    return Ranked(items, target_ranks(items, targets), seconds, tiers)
+
+
+def _by_title(queries: PlaylistSet) -> Int64 | None:
+    """Return int64[n]: the queries in an order that has those of one title side by side.
+
+    A model that answers from titles then makes the list of most titles in one block only, not in
+    every one: of 45,670 playlists 23 blocks held 12,900 different titles, all together 3,000.
+    """
+    if queries.titles is None or len(queries) == 0:
+        return None
+    lower = pc.utf8_lower(queries.titles)
+    # Equal titles keep their order: pyarrow's sort does not promise to.
+    codes = pc.rank(lower, sort_keys="ascending", tiebreaker="dense")
+    return np.argsort(codes.to_numpy(zero_copy_only=False), kind="stable")

@@ -11,7 +11,9 @@ from pydantic import Field
 
 from recsys_assets.models.base import ARTIST, Hyperparameters
 from recsys_assets.models.session_knn import SessionKnn, SessionKnnParameters
-from recsys_assets.playlists import MISSING, Catalog, Int32, PlaylistSet
+from recsys_assets.models.shared_lists import take_unheld
+from recsys_assets.models.topk import check_queries, readonly
+from recsys_assets.playlists import MISSING, Catalog, Float32, Int32, PlaylistSet
 from recsys_assets.progress import Progress
 
 
@@ -65,6 +67,25 @@ class ArtistKnn(SessionKnn):
 
     def _keys(self, items: Int32) -> Int32:
         return np.asarray(self._artist_of_query[items])
+
+    def _rank(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
+        if len(queries) == 0 or int(queries.lengths.max()) > 1:
+            return super()._rank(queries, k)
+        # Tracks alone: one list for all of an artist, long enough to lose the query's own track.
+        check_queries(queries, self.size)
+        keys = np.full(len(queries), MISSING, np.int32)
+        keys[queries.lengths > 0] = self._keys(queries.items)
+        artists, list_of_row = np.unique(keys, return_inverse=True)
+        nothing = np.full(len(artists), MISSING, np.int32)
+        singles = PlaylistSet(np.arange(len(artists) + 1, dtype=np.int64), nothing)
+        lists = self._rank_keys(singles, artists, k + 1)
+        items = np.empty((len(queries), k), np.int32)
+        scores = np.empty((len(queries), k), np.float32)
+        take_unheld(
+            np.arange(len(queries)), list_of_row, *lists, readonly(queries.offsets),
+            readonly(queries.items), np.zeros(self.size, np.bool_), items, scores,
+        )  # fmt: skip
+        return items, scores
 
     def _key_count(self) -> int:
         return int(self._artists.max(initial=MISSING)) + 1

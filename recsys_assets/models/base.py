@@ -15,8 +15,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from recsys_assets.errors import DataError, OtherVersionError
-from recsys_assets.models.topk import Search, complete_with_popular, top_k_dense
-from recsys_assets.playlists import Bool, Catalog, Float32, Int32, PlaylistSet
+from recsys_assets.models.kernels import kernel
+from recsys_assets.models.topk import Search, complete_with_popular, readonly, top_k_dense
+from recsys_assets.playlists import MISSING, Bool, Catalog, Float32, Int32, Int64, PlaylistSet
 from recsys_assets.progress import Progress, silent
 
 FORMAT_VERSION = 1
@@ -236,10 +237,25 @@ def items_by_popularity(playlists: PlaylistSet, size: int) -> Int32:
     -------
     int32[m], m <= size
     """
-    owner = np.repeat(np.arange(len(playlists), dtype=np.int64), playlists.lengths)
-    # np.unique hashes (numpy 2.4): 12.9 M pairs take it 19.9 s, sorting them 1.1 s.
-    pairs = np.sort(owner * size + playlists.items)
-    first = np.concatenate([[True], pairs[1:] != pairs[:-1]])
-    counts = np.bincount(pairs[first] % size, minlength=size)
+    counts = np.zeros(size, np.int64)
+    _count_playlists(
+        readonly(playlists.offsets),
+        readonly(playlists.items),
+        np.full(size, MISSING, np.int32),
+        counts,
+    )
     order = np.argsort(-counts, kind="stable").astype(np.int32)
     return order[: int(np.count_nonzero(counts))]
+
+
+@kernel
+def _count_playlists(offsets: Int64, items: Int32, latest: Int32, counts: Int64) -> None:
+    """Count in `counts` the playlists that hold each item; `latest` is scratch of MISSING.
+
+    Sorting the pairs of playlist and item instead takes ten times as long.
+    """
+    for owner in range(len(offsets) - 1):
+        for at in range(offsets[owner], offsets[owner + 1]):
+            if latest[items[at]] != owner:
+                latest[items[at]] = owner
+                counts[items[at]] += 1

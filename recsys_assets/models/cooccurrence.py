@@ -14,8 +14,9 @@ import numpy as np
 from pydantic import Field
 
 from recsys_assets.models.base import Hyperparameters
-from recsys_assets.models.neighbour_kernels import cooccurrence_rows
+from recsys_assets.models.neighbour_kernels import EMPTY, TABLE_SLOTS, cooccurrence_rows
 from recsys_assets.models.parallel import map_blocks, thread_count
+from recsys_assets.models.postings import Postings
 from recsys_assets.models.rows import RowParameters, RowRecommender, row_limits
 from recsys_assets.models.topk import readonly
 from recsys_assets.playlists import Catalog, Float32, Int32, Int64, PlaylistSet
@@ -107,10 +108,8 @@ class Cooccurrence(RowRecommender):
 
     def _fit(self, train: PlaylistSet, catalog: Catalog, *, seed: int, progress: Progress) -> None:
         p = self.parameters
-        plays = np.bincount(train.items, minlength=self.size)
-        occurrences = np.argsort(train.items, kind="stable")
-        occurrence_offsets = np.concatenate([[0], np.cumsum(plays)])
-        owners = np.repeat(np.arange(len(train), dtype=np.int32), train.lengths)
+        postings = Postings.of(train, train.items, self.size)
+        plays = np.diff(postings.offsets)
         distances = np.arange(p.window + 1, dtype=np.float64)
         forward = np.zeros(p.window + 1)
         forward[1:] = distances[1:] ** -p.distance_exponent
@@ -118,6 +117,9 @@ class Cooccurrence(RowRecommender):
         playlist_scale = np.maximum(train.lengths, 1).astype(np.float64) ** -p.length_exponent
         counts = np.maximum(plays, 1).astype(np.float64)
         row_scale, column_scale = counts**-p.query_discount, counts**-p.popularity_discount
+        scales = column_scale[
+            train.items
+        ]  # a neighbour's, beside it: not looked up all over memory
         pairs = plays * np.minimum(2 * p.window, int(train.lengths.max()) - 1)
         blocks = _blocks_of_pairs(pairs)
         lengths = row_limits(plays, pairs, p.max_neighbours, p.memory_mb, self.family)
@@ -129,15 +131,18 @@ class Cooccurrence(RowRecommender):
         def count(block: tuple[int, int]) -> tuple[Int32, Float32]:
             low, high = block
             if not hasattr(scratch, "sums"):
+                scratch.holders = np.full(TABLE_SLOTS, EMPTY, np.int32)
+                scratch.held, scratch.held_scales = np.zeros(TABLE_SLOTS), np.empty(TABLE_SLOTS)
                 scratch.sums = np.zeros(self.size)
                 scratch.touched = np.empty(self.size, np.int32)
                 scratch.values = np.empty(self.size, np.float32)
                 scratch.row_items = np.empty(room, np.int32)
                 scratch.row_weights = np.empty(room, np.float32)
             written = cooccurrence_rows(
-                low, high, readonly(train.offsets), readonly(train.items), owners,
-                occurrence_offsets, occurrences, forward, backward, playlist_scale, row_scale,
-                column_scale, scratch.sums, scratch.touched, scratch.values, lengths,
+                low, high, readonly(train.offsets), readonly(train.items),
+                postings.owners, postings.offsets, postings.positions, forward, backward,
+                playlist_scale, row_scale, column_scale, scales, scratch.holders, scratch.held,
+                scratch.held_scales, scratch.sums, scratch.touched, scratch.values, lengths,
                 scratch.row_items, scratch.row_weights,
             )  # fmt: skip
             ticker.done(high)
@@ -152,7 +157,7 @@ class Cooccurrence(RowRecommender):
         plays = len(train.items)
         # The rows twice while blocks of them are joined, and scratch of 24 bytes an item a thread.
         rows = min(self.parameters.memory_mb * 2**20, 16 * self.parameters.window * plays)
-        return 2 * rows + 24 * items * thread_count() + 16 * plays
+        return 2 * rows + 24 * items * thread_count() + 24 * plays
 
     def _two_hop(self) -> tuple[float, int]:
         return self.parameters.two_hop, self.parameters.two_hop_items

@@ -1,5 +1,5 @@
 # ruff: noqa: PLR0912, PLR0915  (numba takes flat, positional arguments and inlines no closures)
-"""Kernels of the neighbour families: similar playlists, weighted rows by key, pairs in playlists.
+"""Kernels of the neighbour families: weighted rows by key, pairs in playlists.
 
 A file of its own with every helper that its kernels call, because numba's cache does not notice a
 change in another file. The rules are those of `kernels.py`: score descending, then index ascending;
@@ -10,7 +10,12 @@ catalogue nor threads belong here.
 import numpy as np
 
 from recsys_assets.models.kernels import kernel
-from recsys_assets.playlists import MISSING, Bool, Float32, Float64, Int32, Int64
+from recsys_assets.playlists import MISSING, Float32, Float64, Int32, Int64
+
+EMPTY = -1
+TABLE_SLOTS = 1 << 16
+"""Of the table that adds up the neighbours of most items: it stays in the core's cache, where one
+entry for every item of a large catalogue does not."""
 
 
 @kernel
@@ -88,148 +93,6 @@ def _take_sums(
 
 
 @kernel
-def _heaviest_keys(
-    keys: Int32,
-    key_weights: Float64,
-    posting_offsets: Int64,
-    recency: Float64,
-    most: int,
-    used: Bool,
-) -> None:
-    """Unset in `used`, all set on entry, the places of a query whose postings exceed `most`.
-
-    Places are taken by weight, ties the later first; one that does not fit any more is left out and
-    the next tried. The heaviest is always used.
-    """
-    size = len(keys)
-    weights, counts = np.zeros(size), np.zeros(size, np.int64)
-    for at in range(size):
-        if keys[at] != MISSING:
-            weights[at] = recency[size - 1 - at] * key_weights[keys[at]]
-            counts[at] = posting_offsets[keys[at] + 1] - posting_offsets[keys[at]]
-    if counts.sum() <= most:
-        return
-    total = 0
-    for at in np.argsort(-weights[::-1], kind="mergesort"):
-        place = size - 1 - at
-        if total > 0 and total + counts[place] > most:
-            used[place] = False
-        else:
-            total += counts[place]
-
-
-@kernel
-def rank_by_playlists(
-    low: int,
-    high: int,
-    query_offsets: Int64,
-    query_items: Int32,
-    query_keys: Int32,
-    key_weights: Float64,
-    posting_offsets: Int64,
-    postings: Int64,
-    owners: Int32,
-    offsets: Int64,
-    items: Int32,
-    recency: Float64,
-    match: Float64,
-    position: Float64,
-    length_scale: Float64,
-    item_scale: Float64,
-    repeats: float,
-    power: float,
-    neighbours: int,
-    most_postings: int,
-    sims: Float64,
-    latest: Int64,
-    depth: Int64,
-    near: Int32,
-    near_values: Float32,
-    sums: Float64,
-    touched: Int32,
-    values: Float32,
-    out_items: Int32,
-    out_scores: Float32,
-) -> None:
-    """Rank queries `low` to `high` by the tracks of the playlists that share keys with them.
-
-    A key stands for an item (itself, or its artist); `postings` are positions in `items`, by key,
-    ascending, and `owners` their playlists. `sims` float64[playlists] and `sums` float64[size] are
-    zeroed scratch, given back zeroed; the other scratch arrays are as long as one of the two.
-    `neighbours` 0 takes all, and so does `most_postings` 0; else the heaviest keys are looked up
-    whose postings are so many together.
-    """
-    for query in range(low, high):
-        start, stop = query_offsets[query], query_offsets[query + 1]
-        used = np.ones(stop - start, np.bool_)
-        if most_postings > 0:
-            _heaviest_keys(
-                query_keys[start:stop], key_weights, posting_offsets, recency, most_postings, used
-            )
-        found = 0
-        for at in range(stop - 1, start - 1, -1):
-            key = query_keys[at]
-            if key == MISSING or not used[at - start]:
-                continue
-            weight = recency[stop - 1 - at] * key_weights[key]
-            if weight == 0.0:
-                continue
-            first, last = posting_offsets[key], posting_offsets[key + 1]
-            while first < last:
-                owner = owners[first]
-                after = first + 1
-                while after < last and owners[after] == owner:
-                    after += 1
-                if sims[owner] == 0.0:
-                    near[found] = owner
-                    found += 1
-                    latest[owner] = postings[after - 1]
-                    depth[owner] = stop - 1 - at
-                sims[owner] += weight if after == first + 1 else weight * (after - first) ** repeats
-                first = after
-        best = 0.0
-        for at in range(found):
-            owner = near[at]
-            sims[owner] *= length_scale[owner] * match[depth[owner]]
-            best = max(best, sims[owner])
-        chosen = found
-        if 0 < neighbours < found:
-            for at in range(found):
-                near_values[at] = np.float32(sims[near[at]])
-            kept_values = np.empty(neighbours, np.float32)
-            kept = np.empty(neighbours, np.int32)
-            all_near = near[:found].copy()
-            chosen = _take_best(near_values, all_near, found, kept, kept_values)
-        count = _block_query(start, stop, query_items, sums, touched)
-        for at in range(chosen):
-            owner = kept[at] if 0 < neighbours < found else near[at]
-            if sims[owner] == 0.0:
-                continue
-            # Relative to the best: a high power neither overflows nor vanishes.
-            similarity = sims[owner] / best
-            if power != 1.0:
-                similarity **= power
-            for here in range(offsets[owner], offsets[owner + 1]):
-                item = items[here]
-                if sums[item] < 0.0:
-                    continue
-                value = similarity * position[abs(here - latest[owner])]
-                if value == 0.0:
-                    continue
-                if sums[item] == 0.0:
-                    touched[count] = item
-                    count += 1
-                sums[item] += value
-        for at in range(found):
-            sims[near[at]] = 0.0
-        # Once for each item that was met, not at each meeting: 22 MB of scales do not fit a cache.
-        for at in range(count):
-            if sums[touched[at]] > 0.0:
-                sums[touched[at]] *= item_scale[touched[at]]
-        _take_sums(count, sums, touched, values, out_items[query], out_scores[query])
-
-
-@kernel
 def rank_by_keys(
     low: int,
     high: int,
@@ -272,6 +135,28 @@ def rank_by_keys(
         _take_sums(count, sums, touched, values, out_items[query], out_scores[query])
 
 
+# --- counting neighbours in a table that stays in the core's cache -----------------------------------
+@kernel
+def _table_shift(pairs: int, slots: int) -> int:
+    """Return the shift of `_slot` for so many pairs, or 0 where a table of `slots` is too small.
+
+    At most half of the slots are taken.
+    """
+    bits = 6
+    while 1 << bits < 2 * pairs:
+        bits += 1
+    return 32 - bits if 1 << bits <= slots else 0
+
+
+@kernel
+def _slot(item: int, shift: int, holders: Int32) -> int:
+    """Return where `item` is, or belongs, in a table of ``2 ** (32 - shift)`` slots (Knuth, 6.4)."""
+    slot = ((item * 2654435769) & 0xFFFFFFFF) >> shift
+    while holders[slot] != item and holders[slot] != EMPTY:
+        slot = (slot + 1) & ((1 << (32 - shift)) - 1)
+    return slot
+
+
 @kernel
 def pair_rows(
     low: int,
@@ -282,7 +167,9 @@ def pair_rows(
     owners: Int32,
     share: bool,
     threshold: float,
-    sums: Int64,
+    holders: Int32,
+    held: Int32,
+    sums: Int32,
     touched: Int32,
     values: Float32,
     counts: Int64,
@@ -291,12 +178,30 @@ def pair_rows(
 ) -> int:
     """Count, for items `low` to `high`, the playlists shared with every other item.
 
-    Playlists hold an item once. Rows hold the best pairs at or above `threshold`, in no order, as
-    many as `counts[item]` says on entry at most, and does exactly on return; returns the entries
-    written. `sums` is zeroed int64[size] scratch, given back zeroed.
+    Playlists hold an item once, in ascending order. Rows hold the best pairs at or above
+    `threshold`, in no order, as many as `counts[item]` says on entry at most, and does exactly on
+    return; returns the entries written. Of the scratch, given back as it was, `sums` is zeroed
+    int32[size]; `holders`, all `EMPTY`, and `held`, zeroed, are int32[slots]: the table of items
+    that meet few others.
     """
     written = 0
     for item in range(low, high):
+        if posting_offsets[item + 1] - posting_offsets[item] == 1 and not share:
+            # Half of a large catalogue's items: all pairs count 1, and the smallest are the best.
+            owner = owners[posting_offsets[item]]
+            room = counts[item] if threshold <= 1.0 else 0
+            kept = 0
+            for there in range(offsets[owner], offsets[owner + 1]):
+                if kept < room and items[there] != item:
+                    out_items[written + kept], out_weights[written + kept] = items[there], 1.0
+                    kept += 1
+            counts[item] = kept
+            written += kept
+            continue
+        pairs = 0
+        for at in range(posting_offsets[item], posting_offsets[item + 1]):
+            pairs += offsets[owners[at] + 1] - offsets[owners[at]]
+        shift = _table_shift(pairs, len(holders))
         neighbours = 0
         total = posting_offsets[item + 1] - posting_offsets[item]
         for at in range(posting_offsets[item], posting_offsets[item + 1]):
@@ -305,17 +210,30 @@ def pair_rows(
                 other = items[there]
                 if other == item:
                     continue
-                if sums[other] == 0:
-                    touched[neighbours] = other
-                    neighbours += 1
-                sums[other] += 1
+                if shift > 0:
+                    slot = _slot(other, shift, holders)
+                    if holders[slot] == EMPTY:
+                        holders[slot] = other
+                        touched[neighbours] = slot
+                        neighbours += 1
+                    held[slot] += 1
+                else:
+                    if sums[other] == 0:
+                        touched[neighbours] = other
+                        neighbours += 1
+                    sums[other] += 1
         kept = 0
         for at in range(neighbours):
-            other = touched[at]
-            value = float(sums[other])
+            if shift > 0:
+                slot = touched[at]
+                other, value = holders[slot], float(held[slot])
+                holders[slot], held[slot] = EMPTY, 0
+            else:
+                other = touched[at]
+                value = float(sums[other])
+                sums[other] = 0
             if share:
                 value /= total + posting_offsets[other + 1] - posting_offsets[other]
-            sums[other] = 0
             if value >= threshold:
                 values[kept], touched[kept] = np.float32(value), other
                 kept += 1
@@ -341,6 +259,10 @@ def cooccurrence_rows(
     playlist_scale: Float64,
     row_scale: Float64,
     column_scale: Float64,
+    scales: Float64,
+    holders: Int32,
+    held: Float64,
+    held_scales: Float64,
     sums: Float64,
     touched: Int32,
     values: Float32,
@@ -350,18 +272,23 @@ def cooccurrence_rows(
 ) -> int:
     """Accumulate the rows of items `low` to `high`; return how many entries were written.
 
-    Each item's occurrences are walked in order and each window from left to right, so every sum has
-    one order. `forward[d]` and `backward[d]` weigh a neighbour `d` positions later or earlier; a
-    playlist's pairs all weigh `playlist_scale`. Rows hold the best, in no order, as many as
-    `counts[item]` says on entry at most, and does exactly on return.
+    `occurrences` are positions by item, and `owners` their playlists. They are walked in order and
+    each window from left to right, so every sum has one order. `forward[d]` and `backward[d]` weigh
+    a neighbour `d` positions later or earlier; a playlist's pairs all weigh `playlist_scale`.
+    `scales` is `column_scale` by position. Rows hold the best, in no order, as many as
+    `counts[item]` says on entry at most, and does exactly on return. Of the scratch, given back as
+    it was, `sums` is zeroed float64[size]; `holders`, all `EMPTY`, `held`, zeroed, and `held_scales`
+    are the slots of the table of items with few neighbours.
     """
     window = len(forward) - 1
     written = 0
     for item in range(low, high):
+        pairs = (occurrence_offsets[item + 1] - occurrence_offsets[item]) * 2 * window
+        shift = _table_shift(pairs, len(holders))
         neighbours = 0
         for at in range(occurrence_offsets[item], occurrence_offsets[item + 1]):
             here = occurrences[at]
-            owner = owners[here]
+            owner = owners[at]
             start = max(offsets[owner], here - window)
             stop = min(offsets[owner + 1], here + window + 1)
             for there in range(start, stop):
@@ -370,14 +297,28 @@ def cooccurrence_rows(
                 weight *= playlist_scale[owner]
                 if other == item or weight == 0.0:
                     continue
-                if sums[other] == 0.0:
-                    touched[neighbours] = other
-                    neighbours += 1
-                sums[other] += weight
+                if shift > 0:
+                    slot = _slot(other, shift, holders)
+                    if holders[slot] == EMPTY:
+                        holders[slot], held_scales[slot] = other, scales[there]
+                        touched[neighbours] = slot
+                        neighbours += 1
+                    held[slot] += weight
+                else:
+                    if sums[other] == 0.0:
+                        touched[neighbours] = other
+                        neighbours += 1
+                    sums[other] += weight
         for at in range(neighbours):
-            other = touched[at]
-            values[at] = np.float32(sums[other] * row_scale[item] * column_scale[other])
-            sums[other] = 0.0
+            if shift > 0:
+                slot = touched[at]
+                values[at] = np.float32(held[slot] * row_scale[item] * held_scales[slot])
+                touched[at] = holders[slot]
+                holders[slot], held[slot] = EMPTY, 0.0
+            else:
+                other = touched[at]
+                values[at] = np.float32(sums[other] * row_scale[item] * column_scale[other])
+                sums[other] = 0.0
         room = _keep_best(values, touched, neighbours, counts[item])
         out_items[written : written + room] = touched[:room]
         out_weights[written : written + room] = values[:room]

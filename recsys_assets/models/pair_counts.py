@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from recsys_assets.models.base import Hyperparameters
-from recsys_assets.models.neighbour_kernels import pair_rows
+from recsys_assets.models.neighbour_kernels import EMPTY, TABLE_SLOTS, pair_rows
 from recsys_assets.models.parallel import map_blocks, row_blocks, thread_count
 from recsys_assets.models.postings import Postings, distinct_items
 from recsys_assets.models.rows import RowParameters, RowRecommender, row_limits
@@ -77,14 +77,16 @@ class PairCounts(RowRecommender):
         def count(block: tuple[int, int]) -> tuple[Int32, Float32]:
             low, high = block
             if not hasattr(scratch, "sums"):
-                scratch.sums = np.zeros(self.size, np.int64)
+                scratch.holders = np.full(TABLE_SLOTS, EMPTY, np.int32)
+                scratch.held = np.zeros(TABLE_SLOTS, np.int32)
+                scratch.sums = np.zeros(self.size, np.int32)
                 scratch.touched = np.empty(self.size, np.int32)
                 scratch.values = np.empty(self.size, np.float32)
             room = int(rooms[high] - rooms[low])
             items, weights = np.empty(room, np.int32), np.empty(room, np.float32)
             written = pair_rows(
                 low, high, sets.offsets, sets.items, postings.offsets, postings.owners,
-                p.measure == "share", p.threshold, scratch.sums,
+                p.measure == "share", p.threshold, scratch.holders, scratch.held, scratch.sums,
                 scratch.touched, scratch.values, counts, items, weights,
             )  # fmt: skip
             ticker.done(high)
@@ -98,7 +100,7 @@ class PairCounts(RowRecommender):
 
     def _own_bytes(self, train: PlaylistSet, items: int) -> int:
         plays = len(train.items)
-        # The rows twice while blocks of them are joined, and scratch of 16 bytes an item a thread.
+        # The rows twice while blocks of them are joined, and scratch of 12 bytes an item a thread.
         most = 8 * self.parameters.max_neighbours * min(items, plays)
         rows = min(self.parameters.memory_mb * 2**20, most)
-        return 2 * rows + 16 * items * thread_count() + 32 * plays
+        return 2 * rows + 12 * items * thread_count() + 32 * plays

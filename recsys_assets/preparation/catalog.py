@@ -1,28 +1,41 @@
 """Track and artist catalogues: a dense integer index for every id, with names and counts.
 
-Holds the SQL that makes both tables from the cleaned playlists, and the function that turns the track
-table into a `Catalog`. Sequences and splits are made elsewhere.
+Holds what makes both tables from the coded rows, and the functions that turn them into a `Catalog`.
+Sequences and splits are made elsewhere.
 
 The index falls with the number of *training* playlists, ties by id. Ordering by popularity over all
 playlists would leak: rankings break ties by index, so a track seen once in training would be put
 first exactly when validation or test holds it too.
 """
 
+import itertools
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from recsys_assets import columns as c
-from recsys_assets.playlists import Catalog
-from recsys_assets.preparation.queries import TableQuery
-from recsys_assets.preparation.split import SplitRule, sql_text
+from recsys_assets.errors import StorageError
+from recsys_assets.playlists import MISSING, Catalog, Int32, Int64
+from recsys_assets.preparation import kernels
+from recsys_assets.preparation.coded_rows import (
+    count_in_training,
+    numbering,
+    read_numbers,
+    read_texts,
+)
+from recsys_assets.preparation.queries import Rows, TableQuery
+from recsys_assets.preparation.split import SplitRule
 from recsys_assets.sources.coded import CodedFiles
 
-_ROW_INDEX = "(row_number() OVER () - 1)::INTEGER"
-"""Of rows already in order: ranking by a window, then ordering by it, would sort all strings twice."""
-
+TRACK_NUMBERS_TABLE = "track_catalog_numbers"
+"""Column track_number int32: which coded track each row of track_catalog is, in its order."""
+_TRACKS, _NUMBERS, _TRAINED = "ordered_tracks", "ordered_numbers", "trained_artists"
+_ROWS_AT_ONCE = 122_880
+"""Of DuckDB's row group: it stores one when it has all of it."""
 
 _STALE_ARTISTS = (
     f"{c.ARTIST_CATALOG} lacks artists of the cleaned playlists: it was made from other ones; "
@@ -36,22 +49,24 @@ def artist_catalog_query(cleaned: Path, rule: SplitRule) -> TableQuery:
     Columns: artist_index int32 (dense from 0), artist_id, artist_name, playlist_count, play_count,
     train_playlist_count int64. Rows without an artist are not counted.
     """
+    coded = CodedFiles.beside(cleaned)
+
+    def trained(connection: duckdb.DuckDBPyConnection) -> dict[str, Rows]:
+        counts = count_in_training(connection, coded, rule, c.ARTIST_NUMBER)
+        numbers = np.arange(len(counts), dtype=np.int32)
+        return {_TRAINED: pa.table({c.ARTIST_NUMBER: numbers, "trained": counts.astype(np.int64)})}
+
     return TableQuery(
         f"""
-        WITH {CodedFiles.beside(cleaned).relations()},
-        training AS ({rule.training_numbers()}),
-        trained AS (
-            SELECT {c.ARTIST_NUMBER}, count(*) AS trained
-            FROM coded_rows SEMI JOIN training USING ({c.PLAYLIST_NUMBER})
-            WHERE {c.FIRST_OF_ARTIST} GROUP BY {c.ARTIST_NUMBER}
-        )
-        SELECT {_ROW_INDEX} AS {c.ARTIST_INDEX}, * FROM (
+        WITH {coded.relations()}
+        SELECT (row_number() OVER () - 1)::INTEGER AS {c.ARTIST_INDEX}, * FROM (
             SELECT {c.ARTIST_ID}, {c.ARTIST_NAME}, {c.PLAYLIST_COUNT}, {c.PLAY_COUNT},
-                coalesce(trained, 0) AS {c.TRAIN_PLAYLIST_COUNT}
-            FROM coded_artists LEFT JOIN trained USING ({c.ARTIST_NUMBER})
+                trained AS {c.TRAIN_PLAYLIST_COUNT}
+            FROM coded_artists JOIN {_TRAINED} USING ({c.ARTIST_NUMBER})
             ORDER BY {c.TRAIN_PLAYLIST_COUNT} DESC, {c.ARTIST_ID}
         )
-        """
+        """,
+        arrays=trained,
     )
 
 
@@ -62,38 +77,133 @@ def track_catalog_query(cleaned: Path, rule: SplitRule) -> TableQuery:
     an artist), album_index int32 (-1 without an album), playlist_count, play_count,
     train_playlist_count int64.
     """
+    coded = CodedFiles.beside(cleaned)
     return TableQuery(
-        f"""
-        WITH {CodedFiles.beside(cleaned).relations()},
-        training AS ({rule.training_numbers()}),
-        trained AS (
-            SELECT {c.TRACK_NUMBER}, count(*) AS trained
-            FROM coded_rows SEMI JOIN training USING ({c.PLAYLIST_NUMBER})
-            WHERE {c.FIRST_OF_TRACK} GROUP BY {c.TRACK_NUMBER}
-        ),
-        artists AS (
-            SELECT {c.ARTIST_NUMBER}, {c.ARTIST_INDEX}
-            FROM coded_artists JOIN {c.ARTIST_CATALOG} USING ({c.ARTIST_ID})
-        ),
-        albums AS (
-            SELECT {c.ALBUM_ID},
-                (row_number() OVER (ORDER BY {c.ALBUM_ID}) - 1)::INTEGER AS {c.ALBUM_INDEX}
-            FROM (SELECT DISTINCT {c.ALBUM_ID} FROM coded_tracks WHERE {c.ALBUM_ID} IS NOT NULL)
-        )
-        SELECT {_ROW_INDEX} AS {c.TRACK_INDEX}, * FROM (
-            SELECT {c.TRACK_ID}, {c.TRACK_NAME},
-                CASE WHEN {c.ARTIST_NUMBER} < 0 THEN -1 WHEN {c.ARTIST_INDEX} IS NULL
-                    THEN error({sql_text(_STALE_ARTISTS)}) ELSE {c.ARTIST_INDEX} END::INTEGER
-                    AS {c.ARTIST_INDEX},
-                coalesce({c.ALBUM_INDEX}, -1)::INTEGER AS {c.ALBUM_INDEX},
-                {c.PLAYLIST_COUNT}, {c.PLAY_COUNT}, coalesce(trained, 0) AS {c.TRAIN_PLAYLIST_COUNT}
-            FROM coded_tracks LEFT JOIN trained USING ({c.TRACK_NUMBER})
-            LEFT JOIN artists USING ({c.ARTIST_NUMBER}) LEFT JOIN albums USING ({c.ALBUM_ID})
-            ORDER BY {c.TRAIN_PLAYLIST_COUNT} DESC, {c.TRACK_ID}
-        )
-        """,
+        f"FROM {_TRACKS}",
+        arrays=lambda connection: _ordered_tracks(connection, coded, rule),
+        alongside={TRACK_NUMBERS_TABLE: f"FROM {_NUMBERS}"},
         made_from=[c.ARTIST_CATALOG],
+        numbering=numbering(coded),
+        # Titles and ids take this one in the end; trying the others took a third of the writing.
+        compression="fsst",
     )
+
+
+def _ordered_tracks(
+    connection: duckdb.DuckDBPyConnection, coded: CodedFiles, rule: SplitRule
+) -> dict[str, Rows]:
+    """Return the rows of track_catalog, a stretch at a time, and their numbers.
+
+    In SQL the sort by count and id of 2.8 million tracks, and of all their columns with them, set
+    the peak memory of the whole preparation.
+    """
+    artist_index = _artist_indices(connection, coded)
+    trained = count_in_training(connection, coded, rule, c.TRACK_NUMBER)
+    ids = read_texts(coded.tracks, c.TRACK_ID)
+    order = order_by_count_and_id(trained, ids)
+    names = read_texts(coded.tracks, c.TRACK_NAME)
+    album_index = _album_indices(connection, coded)
+    counts = {name: read_numbers(coded.tracks, name) for name in (c.PLAYLIST_COUNT, c.PLAY_COUNT)}
+
+    def stretch(begin: int) -> pa.RecordBatch:
+        part = order[begin : begin + _ROWS_AT_ONCE]
+        taken = pa.array(part)
+        return pa.record_batch(
+            [
+                pa.array(np.arange(begin, begin + len(part), dtype=np.int32)),
+                _wide(ids.take(taken)),
+                _wide(names.take(taken)),
+                pa.array(artist_index[part]),
+                pa.array(album_index[part]),
+                *(pa.array(counts[name][part].astype(np.int64)) for name in counts),
+                pa.array(trained[part].astype(np.int64)),
+            ],
+            schema=_TRACK_SCHEMA,
+        )
+
+    rows = pa.RecordBatchReader.from_batches(
+        _TRACK_SCHEMA, (stretch(begin) for begin in range(0, len(order), _ROWS_AT_ONCE))
+    )
+    return {_TRACKS: rows, _NUMBERS: pa.table({c.TRACK_NUMBER: order})}
+
+
+def _wide(texts: pa.StringArray | pa.LargeStringArray) -> pa.LargeStringArray:
+    return pc.cast(texts, pa.large_string())
+
+
+_TRACK_SCHEMA = pa.schema(
+    [
+        (c.TRACK_INDEX, pa.int32()),
+        (c.TRACK_ID, pa.large_string()),
+        (c.TRACK_NAME, pa.large_string()),
+        (c.ARTIST_INDEX, pa.int32()),
+        (c.ALBUM_INDEX, pa.int32()),
+        (c.PLAYLIST_COUNT, pa.int64()),
+        (c.PLAY_COUNT, pa.int64()),
+        (c.TRAIN_PLAYLIST_COUNT, pa.int64()),
+    ]
+)
+
+
+def order_by_count_and_id(counts: Int32, ids: pa.StringArray | pa.LargeStringArray) -> Int32:
+    """Return the items by falling count, those of one count by the bytes of their ids.
+
+    Parameters
+    ----------
+    counts
+        int32[items], 0 or more.
+    ids
+        Distinct ids without nulls, as long as `counts`.
+
+    Returns
+    -------
+    int32[items]
+    """
+    order = np.empty(len(counts), np.int32)
+    if len(order) == 0:
+        return order
+    starts = np.zeros(int(counts.max()) + 2, np.int64)
+    kernels.bucket_by_count(counts, starts, order)
+    _, offsets, data = ids.buffers()
+    wide = pa.types.is_large_string(ids.type)
+    places: Int32 | Int64 = (
+        np.frombuffer(offsets, np.int64) if wide else np.frombuffer(offsets, np.int32)
+    )[ids.offset : ids.offset + len(ids) + 1]
+    texts = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+    words = np.empty(len(order), np.uint64)
+    for begin, end in itertools.pairwise(starts.tolist()):
+        kernels.sort_texts(texts, places, order, words, begin, end)
+    return order
+
+
+def _artist_indices(connection: duckdb.DuckDBPyConnection, coded: CodedFiles) -> Int32:
+    """Return the artist index of each coded track, -1 where it has none."""
+    found = connection.execute(
+        f"""WITH {coded.relations()}
+        SELECT {c.ARTIST_NUMBER}, {c.ARTIST_INDEX}
+        FROM coded_artists JOIN {c.ARTIST_CATALOG} USING ({c.ARTIST_ID})"""
+    ).fetchnumpy()
+    unknown = -2
+    index = np.full(pq.read_metadata(coded.artists).num_rows + 1, unknown, np.int32)
+    index[found[c.ARTIST_NUMBER]] = found[c.ARTIST_INDEX]
+    index[-1] = MISSING  # a track's number is -1 without an artist
+    of_track: Int32 = index[read_numbers(coded.tracks, c.ARTIST_NUMBER)]
+    if (of_track == unknown).any():
+        raise StorageError(_STALE_ARTISTS)
+    return of_track
+
+
+def _album_indices(connection: duckdb.DuckDBPyConnection, coded: CodedFiles) -> Int32:
+    """Return of each coded track its album's place among all of them by id, -1 without an album."""
+    albums = f"WITH {coded.relations()} SELECT {c.ALBUM_ID} FROM coded_tracks"
+    if not connection.execute(f"{albums} WHERE {c.ALBUM_ID} IS NOT NULL LIMIT 1").fetchall():
+        return np.broadcast_to(np.int32(MISSING), pq.read_metadata(coded.tracks).num_rows)
+    found = read_texts(coded.tracks, c.ALBUM_ID).dictionary_encode()
+    place = np.empty(len(found.dictionary) + 1, np.int32)
+    place[pc.sort_indices(found.dictionary).to_numpy()] = np.arange(len(found.dictionary))
+    place[-1] = MISSING
+    indices: Int32 = place[pc.fill_null(found.indices, -1).to_numpy()]
+    return indices
 
 
 def tracks_as_catalog(track_catalog: pa.Table) -> Catalog:

@@ -16,16 +16,24 @@ from recsys_assets.sources.fields import literal
 
 
 def record_lineage(
-    connection: duckdb.DuckDBPyConnection, table: str, made_from: Sequence[str]
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    made_from: Sequence[str],
+    *,
+    numbering: str | None = None,
 ) -> None:
-    """Note at `table` (quoted) what it holds, and what the tables it was made from hold now."""
+    """Note at `table` (quoted) what it holds, and what the tables it was made from hold now.
+
+    `numbering` is the hash of the coded files' numbers that it speaks of, or None.
+    """
     # Hashed twice: a row's hash is an exclusive or of its columns', so that two rows that change
     # places in one column would leave the exclusive or of all rows as it was.
     content = connection.execute(
         f"SELECT count(*) || ' ' || coalesce(bit_xor(hash(hash(held))), 0) FROM {table} AS held"
     ).fetchall()[0][0]
     sources = {one: _lineage(connection, one).get("content") for one in made_from}
-    text = literal(json.dumps({"content": content, "sources": sources}))
+    noted = {"content": content, "sources": sources, "numbering": numbering}
+    text = literal(json.dumps(noted))
     connection.execute(f"COMMENT ON TABLE {table} IS {text}")
 
 
@@ -45,6 +53,11 @@ def require_current(connection: duckdb.DuckDBPyConnection, table: str) -> None:
                 "(the job `prepare` does), then this asset again"
             )
         require_current(connection, source)
+
+
+def recorded_numbering(connection: duckdb.DuckDBPyConnection, table: str) -> str | None:
+    """Return the hash of the numbers that `table` speaks of; None where there is none."""
+    return _lineage(connection, table).get("numbering")
 
 
 def _lineage(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, Any]:

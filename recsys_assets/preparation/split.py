@@ -141,7 +141,8 @@ def split_query(table: str) -> TableQuery:
         One of the keys of `SPLIT_OF_TABLE`.
     """
     return TableQuery(
+        # In the order of playlist_sequences, which is by id: to sort it again would move all lists.
         f"SELECT * EXCLUDE ({c.SPLIT}) FROM {c.PLAYLIST_SEQUENCES} "
-        f"WHERE {c.SPLIT} = '{SPLIT_OF_TABLE[table]}' ORDER BY {c.PLAYLIST_ID}",
+        f"WHERE {c.SPLIT} = '{SPLIT_OF_TABLE[table]}'",
         made_from=[c.PLAYLIST_SEQUENCES],
     )

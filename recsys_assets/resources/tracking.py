@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import pyarrow.parquet as pq
 from pydantic import Field, PrivateAttr
 
 from recsys_assets.errors import StorageError
 from recsys_assets.evaluation.comparable import TrainedOn
 from recsys_assets.evaluation.promotion import Decision
 from recsys_assets.resources.server import require_server
-from recsys_assets.serving.bundle import Bundle
+from recsys_assets.serving.bundle import CATALOG_FILE
 from recsys_assets.settings import quiet_mlflow
 
 if TYPE_CHECKING:
@@ -335,15 +336,16 @@ class MlflowTracking(dg.ConfigurableResource[Any]):
         import mlflow  # noqa: PLC0415
 
         address = self.client.get_model_version_download_uri(self.registered_model, model_version)
-        with tempfile.TemporaryDirectory() as scratch:
-            copied = Path(
-                mlflow.artifacts.download_artifacts(
-                    artifact_uri=f"{address}/artifacts/bundle",
-                    dst_path=scratch,
-                    tracking_uri=self.tracking_uri,
-                )
+        destination.mkdir(exist_ok=True)
+        # Inside the destination, so that what was downloaded is moved, not copied again.
+        with tempfile.TemporaryDirectory(dir=destination) as scratch:
+            copied = mlflow.artifacts.download_artifacts(
+                artifact_uri=f"{address}/artifacts/bundle",
+                dst_path=scratch,
+                tracking_uri=self.tracking_uri,
             )
-            shutil.copytree(copied, destination, dirs_exist_ok=True)
+            for part in Path(copied).iterdir():
+                shutil.move(part, destination / part.name)
 
 
 def copy_served_code(package: Path, destination: Path) -> None:
@@ -363,8 +365,9 @@ def example_input(bundle: Path) -> "pd.DataFrame":
     """Return an input that a reader of the registry can try: one playlist of two known tracks."""
     import pandas as pd  # noqa: PLC0415
 
-    ids = Bundle.load(bundle).catalog.ids
-    return pd.DataFrame({"playlist": [ids.slice(0, 2).to_pylist()]})
+    # Not the whole bundle: a large one takes seconds to load.
+    first = next(pq.ParquetFile(bundle / CATALOG_FILE).iter_batches(2, columns=["id"]))
+    return pd.DataFrame({"playlist": [first["id"].to_pylist()]})
 
 
 def served_signature() -> "ModelSignature":

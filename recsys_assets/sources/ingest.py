@@ -177,7 +177,7 @@ def _clean_quickly(
     apply_filters(work, staged)
     _require_rows(work, staged)
     work.progress("writing the cleaned rows")
-    rows = NumberedRows(numbered, staged.columns, work.connection)
+    rows = NumberedRows(numbered)
     with ThreadPoolExecutor(1, thread_name_prefix="recsys") as pool:
         writing = pool.submit(rows.write_cleaned, cleaned)
         rows.write_coded(coded)

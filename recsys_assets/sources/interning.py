@@ -1,16 +1,17 @@
 """Dictionaries that grow: every distinct text, or pair of numbers, gets the next number.
 
 Numbers depend on the order of first appearance only. Memory grows with the distinct values, never
-with the rows. The hash tables' inner loops are in `record_kernels.py`.
+with the rows. Songs have a dictionary of their own (`songs.py`); the hash tables' inner loops are in
+`text_kernels.py` and `pair_kernels.py`.
 """
 
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from recsys_assets.sources import record_kernels as kernels
+from recsys_assets.sources import pair_kernels
+from recsys_assets.sources import text_kernels as kernels
 from recsys_assets.sources.record_kernels import Bytes, Int32, Int64, UInt64
 
 _Value = TypeVar("_Value", bound=np.generic)
@@ -23,27 +24,27 @@ class Texts:
 
     def __init__(self) -> None:
         self.count = 0
-        self._slots = np.full(_FIRST_SLOTS, kernels.FREE)
-        self._hashes = np.empty(0, np.uint64)
+        self._slots = free_slots(0)
         self._offsets = np.zeros(1, np.int64)
         self._pool = np.empty(0, np.uint8)
 
     @classmethod
-    def of(cls, hashes: UInt64, offsets: Int64, pool: Bytes) -> "Texts":
+    def of(cls, offsets: Int64, pool: Bytes) -> "Texts":
         """Return the texts that `held` gave; its arrays are taken over."""
         texts = cls()
-        texts.count = len(hashes)
-        texts._hashes, texts._offsets, texts._pool = hashes, offsets, pool
+        texts.count = len(offsets) - 1
+        texts._offsets, texts._pool = offsets, pool
         texts._slots = texts._slots[:0]  # filled when the next texts come
         return texts
 
-    def held(self) -> dict[str, UInt64 | Int64 | Bytes]:
-        """Return what `of` takes: hashes, offsets and bytes of all texts, without copying."""
-        return {
-            "hashes": self._hashes[: self.count],
-            "offsets": self._offsets[: self.count + 1],
-            "pool": self._pool[: int(self._offsets[self.count])],
-        }
+    def held(self) -> tuple[Int64, Bytes]:
+        """Return what `of` takes: offsets and bytes of all texts, without copying."""
+        used = int(self._offsets[self.count])
+        return self._offsets[: self.count + 1], self._pool[:used]
+
+    def lengths(self) -> Int64:
+        """Return int64[count], the bytes of every text."""
+        return np.diff(self._offsets[: self.count + 1])
 
     def append(self, other: "Texts") -> Int32:
         """Number all texts of another; returns the number here of each number there."""
@@ -62,35 +63,17 @@ class Texts:
         numbers = np.empty(records, np.int32)
         size = int((ends[:, column] - begins[:, column]).sum(dtype=np.int64))
         most = self.count + records
-        self._hashes = _with_room(self._hashes, most)
-        self._offsets = _with_room(self._offsets, most + 1)
-        self._pool = _with_room(self._pool, int(self._offsets[self.count]) + size)
-        if 2 * most > len(self._slots):
-            self._slots = np.full(_slots_for(most), kernels.FREE)
-            kernels.fill_slots(self._hashes, self.count, self._slots)
-        values = np.empty(records, np.uint64)
-        kernels.hash_texts(data, begins, ends, column, records, values)
+        self._offsets = with_room(self._offsets, most + 1)
+        self._pool = with_room(self._pool, int(self._offsets[self.count]) + size)
+        if not len(self._slots):
+            self._slots = free_slots(most)
+            kernels.fill_text_slots(self._offsets, self._pool, self.count, self._slots)
+        self._slots = roomy_slots(self._slots, most)
         self.count = kernels.number_texts(
-            data, begins, ends, column, values, self._slots, self._hashes, self._offsets,
-            self._pool, self.count, numbers,
+            data, begins, ends, column, records, self._slots, self._offsets, self._pool,
+            self.count, numbers,
         )  # fmt: skip
         return numbers
-
-    def number_strings(self, strings: pa.ChunkedArray) -> Int32:
-        """Return the numbers of Arrow strings, -1 for nulls and empty ones."""
-        encoded = [(one or "").encode() for one in strings.to_pylist()]
-        ends = np.cumsum([0, *(len(one) for one in encoded)]).astype(np.int32)
-        data = np.frombuffer(bytearray(b"".join(encoded)), np.uint8)
-        return self.number(data, ends[:-1, None], ends[1:, None], 0)
-
-    def strings(self) -> pa.LargeStringArray:
-        """Return all texts in order of their numbers."""
-        used = int(self._offsets[self.count])
-        return pa.LargeStringArray.from_buffers(
-            self.count,
-            pa.py_buffer(self._offsets[: self.count + 1].copy()),
-            pa.py_buffer(self._pool[:used]),
-        )
 
 
 class Pairs:
@@ -118,11 +101,11 @@ class Pairs:
         keys = (first.astype(np.int64) << 32) | second
         numbers = np.empty(len(keys), np.int32)
         most = self.count + len(keys)
-        self._keys = _with_room(self._keys, most)
+        self._keys = with_room(self._keys, most)
         if 2 * most > len(self._slots):
-            self._slots = np.full(_slots_for(most), -1, np.int32)
-            kernels.fill_key_slots(self._keys, self.count, self._slots)
-        self.count = kernels.number_keys(keys, self._slots, self._keys, self.count, numbers)
+            self._slots = np.full(1 << int(2 * most - 1).bit_length(), -1, np.int32)
+            pair_kernels.fill_key_slots(self._keys, self.count, self._slots)
+        self.count = pair_kernels.number_keys(keys, self._slots, self._keys, self.count, numbers)
         return numbers
 
     def members(self) -> tuple[Int32, Int32]:
@@ -131,7 +114,7 @@ class Pairs:
         return (keys >> 32).astype(np.int32), (keys & 0xFFFFFFFF).astype(np.int32)
 
 
-def _with_room(array: npt.NDArray[_Value], size: int) -> npt.NDArray[_Value]:
+def with_room(array: npt.NDArray[_Value], size: int) -> npt.NDArray[_Value]:
     """Return `array`, or a copy with room for `size` values, half as much again."""
     if size <= len(array):
         return array
@@ -140,6 +123,16 @@ def _with_room(array: npt.NDArray[_Value], size: int) -> npt.NDArray[_Value]:
     return grown
 
 
-def _slots_for(entries: int) -> int:
-    """Return the size of a hash table that is at most half full with so many entries."""
-    return 1 << int(2 * entries - 1).bit_length()
+def free_slots(entries: int) -> UInt64:
+    """Return an empty hash table that is at most 7/10 full with so many entries."""
+    size = max(_FIRST_SLOTS, 1 << (10 * entries // 7).bit_length())
+    return np.full(size, kernels.FREE)
+
+
+def roomy_slots(slots: UInt64, entries: int) -> UInt64:
+    """Return `slots`, or a larger hash table with what it holds and room for `entries`."""
+    if 10 * entries <= 7 * len(slots):
+        return slots
+    larger = free_slots(entries)
+    kernels.move_slots(slots, larger)
+    return larger

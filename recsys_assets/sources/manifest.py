@@ -5,17 +5,20 @@ whole cannot be used. Reads no rows. The manifest is a value that can be stored 
 """
 
 import hashlib
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Final
 
 import pyarrow as pa
 
 from recsys_assets.errors import SourceError
 from recsys_assets.progress import Progress, silent
 from recsys_assets.sources.containers import (
+    PLAIN,
     ZIP,
     container_of,
     is_hidden,
@@ -26,6 +29,12 @@ from recsys_assets.sources.containers import (
 from recsys_assets.sources.formats import FORMATS, recognise
 
 _SHOWN = 12
+
+PIECE_BYTES: Final = 1 << 26
+_BLOCK_BYTES: Final = 1 << 20
+_MOST_THREADS: Final = 4
+_DIGEST_BYTES: Final = 32
+_NOTHING: Final = hashlib.blake2b(digest_size=_DIGEST_BYTES).digest()
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,8 @@ class RawFile:
     ctime_ns
         The same of the last change of content, name or rights, which no program can set back.
     digest
-        BLAKE2b-256 of the unpacked content in hex; empty for an ignored file.
+        BLAKE2b-256 of the unpacked content in hex, by pieces where it is longer than `PIECE_BYTES`:
+        then it is the hash of the pieces' hashes. Empty for an ignored file.
     container
         ``plain``, ``gz`` or ``zip``.
     member
@@ -254,11 +264,39 @@ def _look_at(file: RawFile, progress: Progress) -> RawFile:
     if recognised.format is None:
         return replace(file, ignored=f"not a known format, found {recognised.seen}")
     progress(f"reading {file.name} ({file.bytes / 1e6:,.1f} MB) for its data version")
-    with open_bytes(path, file.container, file.member, file.name) as stream:
-        digest = hashlib.blake2b(digest_size=32)
-        while block := stream.read(1 << 22):
-            digest.update(block)
-    return replace(file, format=recognised.format, digest=digest.hexdigest())
+    if file.container == PLAIN:
+        # Each thread reads pieces of its own; hashing takes longer than reading.
+        threads = min(os.cpu_count() or 1, _MOST_THREADS)
+        with ThreadPoolExecutor(threads, thread_name_prefix="recsys") as pool:
+            begins = range(0, max(file.bytes, 1), PIECE_BYTES)
+            pieces = list(pool.map(lambda begin: _piece_of(file, begin), begins))
+    else:
+        with open_bytes(path, file.container, file.member, file.name) as stream:
+            pieces = [_piece(stream)]
+            while (piece := _piece(stream)) != _NOTHING:
+                pieces.append(piece)
+    digest = pieces[0]
+    if len(pieces) > 1:
+        digest = hashlib.blake2b(
+            b"".join(pieces), digest_size=_DIGEST_BYTES, person=b"pieces"
+        ).digest()
+    return replace(file, format=recognised.format, digest=digest.hex())
+
+
+def _piece_of(file: RawFile, begin: int) -> bytes:
+    with open_bytes(Path(file.path), file.container, file.member, file.name) as stream:
+        stream.seek(begin)
+        return _piece(stream)
+
+
+def _piece(stream: IO[bytes]) -> bytes:
+    """Return the hash of the stream's next `PIECE_BYTES`."""
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    left = PIECE_BYTES
+    while left and (block := stream.read(min(left, _BLOCK_BYTES))):
+        digest.update(block)
+        left -= len(block)
+    return digest.digest()
 
 
 def _identity(file: RawFile) -> tuple[str, str, int, int, int]:

@@ -5,7 +5,6 @@ can be stored and taken again. Which rows there are is decided by `quick_csv.py`
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_assets.sources.interning import Pairs, Texts
-from recsys_assets.sources.record_kernels import Int32
+from recsys_assets.sources.record_kernels import Bytes, Int32, UInt32
+from recsys_assets.sources.songs import Songs
 
 
 @dataclass
@@ -25,12 +25,12 @@ class Numbered:
 
     Attributes
     ----------
-    users, artists, tracks, names
-        The distinct texts of the four fields.
+    users, artists, names
+        The distinct texts of three fields; titles are in `songs`.
     playlists
         Pairs of user and name.
     songs
-        Pairs of artist and track; without an artist (-1 - playlist, track).
+        Artist and title; without an artist, title and playlist.
     playlist, song
         int32[rows], numbers into `playlists` and `songs`; after `append` and until `join` those of
         the first file.
@@ -38,32 +38,36 @@ class Numbered:
 
     users: Texts = field(default_factory=Texts)
     artists: Texts = field(default_factory=Texts)
-    tracks: Texts = field(default_factory=Texts)
     names: Texts = field(default_factory=Texts)
     playlists: Pairs = field(default_factory=Pairs)
-    songs: Pairs = field(default_factory=Pairs)
+    songs: Songs = field(default_factory=Songs)
     playlist: Int32 = field(default_factory=lambda: np.empty(0, np.int32))
     song: Int32 = field(default_factory=lambda: np.empty(0, np.int32))
     _more: list[tuple[Int32, Int32]] = field(default_factory=list)
 
-    def add(self, user: Int32, artist: Int32, track: Int32, name: Int32) -> tuple[Int32, Int32]:
-        """Number the pairs of numbered fields; returns playlist and song of every row."""
-        playlist = self.playlists.number(user, name)
-        alone = artist < 0
-        return playlist, self.songs.number(np.where(alone, -1 - playlist, artist), track)
+    def add(
+        self, data: Bytes, begins: Int32, ends: Int32, values: UInt32 | None = None
+    ) -> tuple[Int32, Int32]:
+        """Number rows; returns playlist and song of each.
 
-    def append(self, other: "Numbered", pool: ThreadPoolExecutor) -> None:
+        Parameters
+        ----------
+        data, begins, ends
+            User, artist, title and name of row `r` are ``data[begins[r, c] : ends[r, c]]``.
+        values
+            uint32[rows] from `hash_songs`, where they are there already.
+        """
+        user = self.users.number(data, begins, ends, 0)
+        name = self.names.number(data, begins, ends, 3)
+        playlist = self.playlists.number(user, name)
+        return playlist, self.songs.number(data, begins, ends, playlist, self.artists, values)
+
+    def append(self, other: "Numbered") -> None:
         """Put the rows of the next file behind these; `join` makes them one."""
-        tracks = pool.submit(self.tracks.append, other.tracks)
         users, names = self.users.append(other.users), self.names.append(other.names)
-        artists = self.artists.append(other.artists)
         user, name = other.playlists.members()
         playlists = self.playlists.number(users[user], names[name])
-        artist, track = other.songs.members()
-        alone = artist < 0
-        artist[alone] = -1 - playlists[-1 - artist[alone]]
-        artist[~alone] = artists[artist[~alone]]
-        songs = self.songs.number(artist, tracks.result()[track])
+        songs = self.songs.append(other.songs, playlists, self.artists)
         self._more.append((playlists[other.playlist], songs[other.song]))
 
     def join(self) -> None:
@@ -87,26 +91,25 @@ class Numbered:
             array: npt.NDArray[Any] = np.load(folder / f"{name}.npy")
             return array
 
-        loaded = cls(playlist=stored("playlist"), song=stored("song"))
-        for name in _TEXTS:
-            hashes, offsets, pool = (stored(f"{name}.{key}") for key in _HELD)
-            setattr(loaded, name, Texts.of(hashes, offsets, pool))
-        for name in _PAIRS:
-            setattr(loaded, name, Pairs.of(stored(name)))
-        return loaded
+        users, artists, names = (
+            Texts.of(stored(f"{name}.offsets"), stored(f"{name}.pool")) for name in _TEXTS
+        )
+        songs = Songs.of(stored("songs.starts"), stored("songs.artists"), stored("songs.pool"))
+        playlists = Pairs.of(stored("playlists"))
+        return cls(users, artists, names, playlists, songs, stored("playlist"), stored("song"))
 
     def _arrays(self) -> Iterator[tuple[str, npt.NDArray[np.generic]]]:
         yield "playlist", self.playlist
         yield "song", self.song
+        yield "playlists", self.playlists.held()
         for name in _TEXTS:
             texts: Texts = getattr(self, name)
-            for key, array in texts.held().items():
-                yield f"{name}.{key}", array
-        for name in _PAIRS:
-            pairs: Pairs = getattr(self, name)
-            yield name, pairs.held()
+            yield f"{name}.offsets", texts.held()[0]
+            yield f"{name}.pool", texts.held()[1]
+        starts, artists, pool = self.songs.held()
+        yield "songs.starts", starts
+        yield "songs.artists", artists
+        yield "songs.pool", pool
 
 
-_TEXTS = ("users", "artists", "tracks", "names")
-_HELD = ("hashes", "offsets", "pool")
-_PAIRS = ("playlists", "songs")
+_TEXTS = ("users", "artists", "names")

@@ -7,10 +7,11 @@ integers a row and each distinct text once. Which fields mean what is said by `n
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, cast
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +21,10 @@ from recsys_assets.sources import record_kernels as kernels
 from recsys_assets.sources.containers import open_bytes
 from recsys_assets.sources.csv_files import Columns, read_header, stage_records
 from recsys_assets.sources.formats import BOM
+from recsys_assets.sources.interning import with_room
 from recsys_assets.sources.lines import MAX_LINE_BYTES, RECORD_SCHEMA, defect_of, text_of
 from recsys_assets.sources.numbered import Numbered
-from recsys_assets.sources.record_kernels import Bytes, Int32
+from recsys_assets.sources.record_kernels import Bytes, Int32, UInt32
 from recsys_assets.sources.relation import SEQ, SEQ_PER_FILE, FileRead, Workspace
 from recsys_assets.sources.staged_parts import (
     counts_of,
@@ -30,13 +32,22 @@ from recsys_assets.sources.staged_parts import (
     read_before,
     write_rows,
 )
+from recsys_assets.sources.text_kernels import hash_songs
 
-BLOCK_BYTES: Final = 1 << 23
+BLOCK_BYTES: Final = 1 << 22
+_NEWLINE, _QUOTE, _BLANK = b'\n" '
+_MOST_RESERVED: Final = 1 << 33
+_BYTES_PER_ROW: Final = 48
+_BYTES_PER_SONG: Final = 8
+"""Of a file's songs, for every row: room for more is made when it is needed."""
 _ODD_BYTES: Final = 1 << 26
 """Odd lines are handed to SQL when they come to so much, and at a file's end."""
 
 Odd = tuple[int, str, str | None]
 """Line number, text and defect."""
+
+_Block = tuple[Bytes, Int32, Int32, UInt32]
+"""Bytes, begins and ends of the fields, hashes of the songs: what `Numbered.add` takes."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +115,7 @@ def read_quickly(
             if merged is None:
                 merged = one
             else:
-                merged.append(one, pool)
+                merged.append(one)
     if merged is None:
         raise ValueError("a manifest has at least one file")
     merged.join()
@@ -114,7 +125,7 @@ def read_quickly(
 class _FileReader:
     """Reads one file into an empty `Numbered`, by blocks of whole lines.
 
-    The next block is split while one is numbered.
+    The next block is read and split while one is numbered.
     """
 
     def __init__(
@@ -135,6 +146,8 @@ class _FileReader:
             [names.index(one) if one in names else -1 for one in self._header], np.int32
         )
         self._required = np.array([name != fields.artist[0] for name in names], np.uint8)
+        self._quotes = np.empty(2 * len(self._header), np.int64)
+        self._scratch = [_Scratch(0, len(names)), _Scratch(0, len(names))]
         self._odd: list[Odd] = []
         self._before: dict[int, int] = {}
         self._odd_bytes = self._sound = self._staged = 0
@@ -142,94 +155,97 @@ class _FileReader:
 
     def read(self) -> None:
         """Number every row that is taken."""
-        playlists: list[Int32] = []
-        songs: list[Int32] = []
-        file = self._file
+        file, numbered = self._file, self._numbered
+        # Rows and songs for which there is room from the start: arrays that grow are copied.
+        rows = min(file.bytes, _MOST_RESERVED) // _BYTES_PER_ROW
+        numbered.songs.reserve(rows, _BYTES_PER_SONG * rows)
+        playlists, songs = np.empty(rows, np.int32), np.empty(rows, np.int32)
+        taken = 0
         with open_bytes(Path(file.path), file.container, file.member, file.name) as stream:
-            for data, begins, ends in self._split_blocks(stream):
-                playlist, song = self._number_block(data, begins, ends)
-                playlists.append(playlist)
-                songs.append(song)
+            blocks = self._blocks(stream)
+            ahead = self._pool.submit(next, blocks, None)
+            while (block := ahead.result()) is not None:
+                if self._odd_bytes > _ODD_BYTES:
+                    self._stage_odd()
+                ahead = self._pool.submit(next, blocks, None)
+                playlist, song = numbered.add(*block)
+                after = taken + len(song)
+                playlists, songs = with_room(playlists, after), with_room(songs, after)
+                playlists[taken:after], songs[taken:after] = playlist, song
+                taken = after
         self._stage_odd()
-        empty = np.empty(0, np.int32)
-        self._numbered.playlist, self._numbered.song = self._with_odd(
-            np.concatenate(playlists) if playlists else empty,
-            np.concatenate(songs) if songs else empty,
-        )
+        numbered.playlist, numbered.song = self._with_odd(playlists[:taken], songs[:taken])
 
     # --- blocks --------------------------------------------------------------------------------
-    def _split_blocks(self, stream: IO[bytes]) -> Iterator[tuple[Bytes, Int32, Int32]]:
-        """Yield the fields of each block's sound records, the following block being split meanwhile."""
-        ahead: Future[tuple[Bytes, Int32, Int32]] | None = None
-        for line, data in self._blocks(stream):
-            done = None if ahead is None else ahead.result()
-            if self._odd_bytes > _ODD_BYTES:
-                self._stage_odd()
-            ahead = self._pool.submit(self._split, line, data)
-            if done is not None:
-                yield done
-        if ahead is not None:
-            yield ahead.result()
+    def _blocks(self, stream: IO[bytes]) -> Iterator[_Block]:
+        """Yield the sound records of each block of whole lines below the header.
 
-    def _blocks(self, stream: IO[bytes]) -> Iterator[tuple[int, bytearray]]:
-        """Yield whole lines below the header, with the number of the first; ends the last line."""
+        A block's memory is used again for the one after the next.
+        """
+        buffers = [bytearray(), bytearray()]
         rest = bytearray()
         header, lines = True, 1
         while True:
-            block = stream.read(BLOCK_BYTES)
-            self.size += len(block)
-            rest += block
-            if not block and rest and not rest.endswith(b"\n"):
-                rest += b"\n"
-            if header and rest.startswith(BOM):
-                del rest[: len(BOM)]
-            end = rest.rfind(b"\n") + 1
+            room = len(rest) + BLOCK_BYTES
+            if len(buffers[0]) < room + 1 + kernels.WIDE:
+                buffers[0] = bytearray(room + 1 + kernels.WIDE)
+            buffer = buffers[0]
+            begin, size = 0, len(rest)
+            buffer[:size] = rest
+            with memoryview(buffer) as view:
+                got = cast("BufferedIOBase", stream).readinto(view[size:room])
+            self.size += got
+            size += got
+            if not got and size and buffer[size - 1] != _NEWLINE:
+                buffer[size] = _NEWLINE
+                size += 1
+            if header and buffer.startswith(BOM, 0, size):
+                begin = len(BOM)
+            end = max(buffer.rfind(b"\n", begin, size) + 1, begin)
             # Blocks are shorter, so only the first line or the unfinished one can be too long.
-            first = rest.find(b"\n") + 1
-            if max(first, len(rest) - end) > MAX_LINE_BYTES:
-                lines += 0 if first > MAX_LINE_BYTES else rest.count(b"\n", 0, end)
+            first = max(buffer.find(b"\n", begin, size) + 1 - begin, 0)
+            if max(first, size - end) > MAX_LINE_BYTES:
+                lines += 0 if first > MAX_LINE_BYTES else buffer.count(b"\n", begin, end)
                 raise SourceError(
                     f"{self._file.name}, line {lines}: expected lines of at most "
                     f"{MAX_LINE_BYTES:,} bytes, found a longer one; is this really a CSV file?"
                 )
-            data, rest = rest[:end], rest[end:]
-            while header and data:
-                line, data = data[: data.index(b"\n") + 1], data[data.index(b"\n") + 1 :]
-                lines += 1
-                header = not line.strip()
-            if data:
-                yield lines, data
-                lines += data.count(b"\n")
-            if not block:
+            rest = buffer[end:size]
+            while header and begin < end:
+                stop = buffer.index(b"\n", begin) + 1
+                header = not buffer[begin:stop].strip()
+                begin, lines = stop, lines + 1
+            if begin < end:
+                array = np.frombuffer(buffer, np.uint8)[begin:]
+                block, count = self._split(lines, array, end - begin)
+                lines += count
+                yield block
+                buffers.reverse()
+            if not got:
                 return
 
-    def _split(self, first_line: int, data: bytearray) -> tuple[Bytes, Int32, Int32]:
-        """Split one block; notes its odd lines."""
-        unsound = _hide_unsound(data)
-        array = np.frombuffer(data, np.uint8)
-        most = data.count(b"\n")
-        begins = np.empty((most, len(self._required)), np.int32)
-        ends = np.empty_like(begins)
-        odd = np.empty((most, 4), np.int64)
-        records, others = kernels.split_records(
-            array, len(array), len(self._header), self._wanted, self._required, begins, ends, odd
-        )
-        for line, begin, end, before in odd[:others].tolist():
-            text, defect = unsound.get(begin) or (data[begin:end].decode(), None)
+    def _split(self, first_line: int, data: Bytes, size: int) -> tuple[_Block, int]:
+        """Split one block; notes its odd lines, and returns how many lines there are."""
+        unsound = _hide_unsound(data[:size])
+        self._scratch.reverse()
+        if self._scratch[0].size < size:
+            self._scratch[0] = _Scratch(size, len(self._required))
+        scratch = self._scratch[0]
+        lines, records, others = kernels.split_records(
+            data, size, len(self._header), self._wanted, self._required, self._quotes,
+            scratch.begins, scratch.ends, scratch.odd,
+        )  # fmt: skip
+        for line, begin, end, before in scratch.odd[:others].tolist():
+            text, defect = unsound.get(begin) or (data[begin:end].tobytes().decode(), None)
             self._odd.append((first_line + line, text, defect))
             self._before[first_line + line] = self._sound + before
             self._odd_bytes += end - begin
+        begins, ends = scratch.begins[:records], scratch.ends[:records]
+        values = scratch.values[:records]
+        hash_songs(data, begins, ends, records, values)
         self._sound += records
         self.rows += records + others
-        return array, begins[:records], ends[:records]
-
-    def _number_block(self, data: Bytes, begins: Int32, ends: Int32) -> tuple[Int32, Int32]:
-        numbered = self._numbered
-        track = self._pool.submit(numbered.tracks.number, data, begins, ends, 2)
-        user = numbered.users.number(data, begins, ends, 0)
-        artist = numbered.artists.number(data, begins, ends, 1)
-        name = numbered.names.number(data, begins, ends, 3)
-        return numbered.add(user, artist, track.result(), name)
+        return (data, begins, ends, values), lines
 
     # --- odd lines -----------------------------------------------------------------------------
     def _stage_odd(self) -> None:
@@ -264,16 +280,45 @@ class _FileReader:
         if not len(usable):
             return playlist, song
         places = [self._before[line] for line in usable.column(0).to_pylist()]
-        numbered = self._numbered
-        dictionaries = (numbered.users, numbered.artists, numbered.tracks, numbered.names)
-        user, artist, track, name = (
-            texts.number_strings(usable.column(at + 1)) for at, texts in enumerate(dictionaries)
+        fields = [
+            (text or "").encode()
+            for row in zip(*(one.to_pylist() for one in usable.columns[1:]), strict=True)
+            for text in row
+        ]
+        bounds = np.cumsum([0, *(len(text) for text in fields)]).astype(np.int32)
+        more_playlists, more_songs = self._numbered.add(
+            np.frombuffer(b"".join(fields), np.uint8),
+            bounds[:-1].reshape(-1, 4),
+            bounds[1:].reshape(-1, 4),
         )
-        more_playlists, more_songs = numbered.add(user, artist, track, name)
         return np.insert(playlist, places, more_playlists), np.insert(song, places, more_songs)
 
 
-def _hide_unsound(data: bytearray) -> dict[int, tuple[str, str]]:
+class _Scratch:
+    """Where a block's fields are put; used again for the block after the next."""
+
+    def __init__(self, size: int, columns: int) -> None:
+        """Make room for the lines of so many bytes; one that is not blank has two at least."""
+        self.size = size
+        lines = size // 2 + 1
+        self.begins = np.empty((lines, columns), np.int32)
+        self.ends = np.empty((lines, columns), np.int32)
+        self.values = np.empty(lines, np.uint32)
+        self.odd = np.empty((lines, 4), np.int64)
+
+
+def _is_text(data: Bytes) -> bool:
+    """Tell whether bytes are UTF-8 without a NUL byte, much faster than by decoding them."""
+    offsets = np.array([0, len(data)], np.int32)
+    text = pa.StringArray.from_buffers(1, pa.py_buffer(offsets), pa.py_buffer(data))
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return bool(data.min() > 0)
+
+
+def _hide_unsound(data: Bytes) -> dict[int, tuple[str, str]]:
     """Put a lone quote in place of lines that are not text, so that they are odd.
 
     Returns
@@ -282,15 +327,16 @@ def _hide_unsound(data: bytearray) -> dict[int, tuple[str, str]]:
         Where such a line begins -> its text with escapes, and what is wrong with it.
     """
     hidden: dict[int, tuple[str, str]] = {}
-    if defect_of(data) is None:
+    if _is_text(data):
         return hidden
+    content = data.tobytes()
     begin = 0
-    while begin < len(data):
-        end = data.index(b"\n", begin) + 1
-        line = bytes(data[begin:end])
+    while begin < len(content):
+        end = content.index(b"\n", begin) + 1
+        line = content[begin:end]
         defect = defect_of(line)
         if defect is not None:
             hidden[begin] = text_of(line), defect
-            data[begin : end - 1] = b'"' + b" " * (end - begin - 2)
+            data[begin], data[begin + 1 : end - 1] = _QUOTE, _BLANK
         begin = end
     return hidden

@@ -1,275 +1,298 @@
 """Writing what the quick reader numbered: the cleaned rows, and the same rows coded as integers.
 
-Ids are formed by the format's own SQL expressions, once for each distinct playlist and song; parquet
-takes every column as dictionary and numbers, so that no string is handled row by row. Reading is the
-business of `quick_csv.py`; what the coded tables hold is said in `coded.py`.
+Parquet takes every column as dictionary and numbers, so that no string is handled row by row. Reading
+is the business of `quick_csv.py`, texts that of `numbered_texts.py`; what the coded tables hold is
+said in `coded.py`.
 """
 
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from recsys_assets import columns as c
-from recsys_assets.sources import record_kernels as kernels
+from recsys_assets.sources import row_kernels as kernels
 from recsys_assets.sources.coded import CodedFiles
 from recsys_assets.sources.numbered import Numbered
-from recsys_assets.sources.record_kernels import Int32, Int64
+from recsys_assets.sources.numbered_texts import LENGTH_BYTES, NumberedTexts, Put
+from recsys_assets.sources.parquet_pages import (
+    Chunk,
+    Coded,
+    Column,
+    ParquetFile,
+    Plain,
+    Steps,
+    encode,
+)
+from recsys_assets.sources.record_kernels import Bytes, Int32
 
-_ROWS_PER_GROUP: Final = 1 << 19
+_ROWS_PER_GROUP: Final = 1 << 21
+"""Of the cleaned rows: larger groups repeat less in their dictionaries, and take more memory."""
+_TEXT_BYTES_PER_GROUP: Final = 1 << 30
+"""Of rows of the mean length: a dictionary of 2 GiB cannot be written."""
+_CODED_ROWS_PER_GROUP: Final = 1 << 19
 _SONGS_AT_ONCE: Final = 1 << 18
-_NO_DICTIONARY_LIMIT: Final = 1 << 30
-"""Beyond its default of 1 MiB the writer would give up a column's dictionary."""
-
-_ARROW_TYPES: Final = {
-    "VARCHAR": pa.dictionary(pa.int32(), pa.string()),
-    "INTEGER": pa.int32(),
-    "TIMESTAMP": pa.timestamp("us"),
+_TEXTS_AT_ONCE: Final = 1 << 15
+_ROWS: Final = {
+    c.PLAYLIST_NUMBER: "INTEGER",
+    c.POSITION: "INTEGER",
+    c.TRACK_NUMBER: "INTEGER",
+    c.ARTIST_NUMBER: "INTEGER",
+    c.FIRST_OF_TRACK: "BOOLEAN",
+    c.FIRST_OF_ARTIST: "BOOLEAN",
 }
-_CLEANED_SCHEMA: Final = pa.schema(
-    [(name, _ARROW_TYPES[kind]) for name, kind in c.CLEANED_COLUMNS.items()]
-)
+_PLAYLISTS: Final = {
+    c.PLAYLIST_NUMBER: "INTEGER",
+    c.PLAYLIST_ID: "VARCHAR",
+    c.PLAYLIST_NAME: "VARCHAR",
+    c.USER_ID: "VARCHAR",
+    c.STARTED_AT: "TIMESTAMP",
+    c.TRACK_COUNT: "INTEGER",
+}
+_TRACKS: Final = {
+    c.TRACK_NUMBER: "INTEGER",
+    c.TRACK_ID: "VARCHAR",
+    c.TRACK_NAME: "VARCHAR",
+    c.ARTIST_NUMBER: "INTEGER",
+    c.ALBUM_ID: "VARCHAR",
+    c.PLAYLIST_COUNT: "BIGINT",
+    c.PLAY_COUNT: "BIGINT",
+}
+_ARTISTS: Final = {
+    c.ARTIST_NUMBER: "INTEGER",
+    c.ARTIST_ID: "VARCHAR",
+    c.ARTIST_NAME: "VARCHAR",
+    c.PLAYLIST_COUNT: "BIGINT",
+    c.PLAY_COUNT: "BIGINT",
+}
 
-_ROWS_SCHEMA: Final = pa.schema(
-    [
-        (c.PLAYLIST_NUMBER, pa.int32()),
-        (c.POSITION, pa.int32()),
-        (c.TRACK_NUMBER, pa.int32()),
-        (c.ARTIST_NUMBER, pa.int32()),
-        (c.FIRST_OF_TRACK, pa.bool_()),
-        (c.FIRST_OF_ARTIST, pa.bool_()),
-    ]
-)
-
-Bools = npt.NDArray[np.bool_]
+_Rows = tuple[int, Sequence[Column]]
+"""A group of rows: how many, and the columns."""
+_Put = Callable[[Int32, int], Put]
+"""A method of `NumberedTexts`."""
 
 
 class NumberedRows:
-    """The rows of a `Numbered`, with texts as Arrow arrays and ids formed; takes its arrays over.
+    """The rows of a `Numbered`, as parquet files."""
 
-    Parameters
-    ----------
-    numbered
-        From `read_quickly`; its dictionaries are emptied, for they take half of the memory.
-    expressions
-        The format's expressions for `CLEANED_COLUMNS`, over ``user_name``, ``playlist``,
-        ``artist`` and ``track``.
-    connection
-        Where the expressions are evaluated.
-    """
-
-    def __init__(
-        self,
-        numbered: Numbered,
-        expressions: Mapping[str, str],
-        connection: duckdb.DuckDBPyConnection,
-    ) -> None:
+    def __init__(self, numbered: Numbered) -> None:
         self._playlist, self._song = numbered.playlist, numbered.song
         self._user_of, self._name_of = numbered.playlists.members()
-        self._artist_of, self._track_of = numbered.songs.members()
-        self._users, self._names = numbered.users.strings(), numbered.names.strings()
-        self._artists, self._tracks = numbered.artists.strings(), numbered.tracks.strings()
-        for dictionary in ("users", "names", "artists", "tracks", "playlists", "songs"):
-            delattr(numbered, dictionary)
-        self._playlist_ids = _evaluated(
-            connection, expressions[c.PLAYLIST_ID], self._playlist_parts()
-        )
-        self._track_ids = _evaluated(connection, expressions[c.TRACK_ID], self._song_parts())
-        np.maximum(self._artist_of, -1, out=self._artist_of)
+        self._artist_of = np.maximum(numbered.songs.held()[1], -1)
+        self._artists = numbered.artists.count
+        numbered.songs.let_go()
+        self._texts = NumberedTexts(numbered)
         self._starts = np.empty(len(self._user_of) + 1, np.int64)
-        self._places = np.empty(len(self._playlist), np.int32)
-        kernels.places_in_groups(self._playlist, self._starts, self._places)
+        kernels.count_rows(self._playlist, self._starts)
 
     def write_cleaned(self, path: Path) -> None:
         """Write the cleaned rows, in the order of the files."""
-        scratch = {
-            name: (np.full(size, -1, np.int32), np.empty(size, np.int32))
-            for name, size in (
-                (c.PLAYLIST_ID, len(self._user_of)),
-                (c.TRACK_ID, len(self._track_of)),
-                (c.TRACK_NAME, len(self._tracks)),
-                (c.ARTIST_ID, len(self._artists)),
-                (c.USER_ID, len(self._users)),
-                (c.PLAYLIST_NAME, len(self._names)),
-            )
-        }
+        texts, first_of_title = self._texts, self._texts.first_of_title()
+        songs, playlists = len(self._artist_of), len(self._user_of)
+        scratch = _Scratch(max(songs, playlists, self._artists))
+        seen = np.zeros(playlists, np.int32)
 
-        def encoded(begin: int) -> pa.Table:
-            part = slice(begin, begin + _ROWS_PER_GROUP)
-            song, playlist = self._song[part], self._playlist[part]
-            texts = {
-                c.PLAYLIST_ID: (playlist, self._playlist_ids),
-                c.TRACK_ID: (song, self._track_ids),
-                c.TRACK_NAME: (self._track_of[song], self._tracks),
-                c.ARTIST_ID: (self._artist_of[song], self._artists),
-                c.USER_ID: (self._user_of[playlist], self._users),
-                c.PLAYLIST_NAME: (self._name_of[playlist], self._names),
-            }
-            columns = {
-                name: _encoded(numbers, strings, *scratch[name])
-                for name, (numbers, strings) in texts.items()
-            }
-            columns[c.ARTIST_NAME] = columns[c.ARTIST_ID]
-            columns[c.POSITION] = pa.array(self._places[part])
-            return pa.table(
-                [
-                    columns.get(field.name, pa.nulls(len(song), field.type))
-                    for field in _CLEANED_SCHEMA
-                ],
-                names=_CLEANED_SCHEMA.names,
-            )
+        def chunks(part: slice) -> Iterator[Chunk]:
+            size = part.stop - part.start
+            of_song = _Group(self._song[part], songs, scratch)
+            of_playlist = _Group(self._playlist[part], playlists, scratch)
 
-        # One group is encoded while the one before is written: the writer uses one core.
-        with (
-            _writer(path, _CLEANED_SCHEMA, dictionary=True) as writer,
-            ThreadPoolExecutor(1, thread_name_prefix="recsys") as pool,
-        ):
-            ahead = pool.submit(encoded, 0)
-            for begin in range(0, len(self._song), _ROWS_PER_GROUP):
-                group = ahead.result()
-                if begin + _ROWS_PER_GROUP < len(self._song):
-                    ahead = pool.submit(encoded, begin + _ROWS_PER_GROUP)
-                writer.write_table(group)
+            def position(rows: slice) -> Int32:
+                places = np.empty(rows.stop - rows.start, np.int32)
+                kernels.number_rows(of_playlist.rows[rows], seen, places)
+                return places
+
+            artist = of_song.texts(self._artist_of, texts.artists)
+            for name in c.CLEANED_COLUMNS:
+                match name:
+                    case c.PLAYLIST_ID:
+                        yield of_playlist.texts(None, texts.playlist_ids)
+                    case c.POSITION:
+                        yield encode(Steps(position), size)
+                    case c.TRACK_ID:
+                        yield of_song.texts(None, texts.track_ids)
+                    case c.TRACK_NAME:
+                        yield of_song.texts(first_of_title, texts.titles)
+                    case c.ARTIST_ID | c.ARTIST_NAME:
+                        yield artist
+                    case c.USER_ID:
+                        yield of_playlist.texts(self._user_of, texts.users)
+                    case c.PLAYLIST_NAME:
+                        yield of_playlist.texts(self._name_of, texts.names)
+                    case _:
+                        yield encode(None, size)
+
+        rows = min(_ROWS_PER_GROUP, max(1, _TEXT_BYTES_PER_GROUP // texts.most_id_bytes()))
+        with ParquetFile(path, c.CLEANED_COLUMNS) as file:
+            for part in _stretches(len(self._song), rows):
+                file.write_group(chunks(part), part.stop - part.start)
 
     def write_coded(self, files: CodedFiles) -> None:
         """Write the four tables of `CodedFiles`; may run beside `write_cleaned`."""
-        song = np.empty_like(self._song)
-        kernels.sort_by_place(self._song, self._playlist, self._starts, self._places, song)
-        artist = self._artist_of[song]
-        first_of_track = self._first(song, len(self._track_of))
-        first_of_artist = self._first(artist, len(self._artists))
+        of_tracks = kernels.no_counts(len(self._artist_of))
+        of_artists = kernels.no_counts(self._artists)
         files.folder.mkdir(parents=True, exist_ok=True)
-        with _writer(files.rows, _ROWS_SCHEMA, dictionary=False) as writer:
-            for begin in range(0, len(song), _ROWS_PER_GROUP):
-                part = slice(begin, min(begin + _ROWS_PER_GROUP, len(song)))
-                row = np.arange(part.start, part.stop)
-                playlist = np.searchsorted(self._starts, row, side="right") - 1
-                columns = {
-                    c.PLAYLIST_NUMBER: playlist.astype(np.int32),
-                    c.POSITION: (row - self._starts[playlist]).astype(np.int32),
-                    c.TRACK_NUMBER: song[part],
-                    c.ARTIST_NUMBER: artist[part],
-                    c.FIRST_OF_TRACK: first_of_track[part],
-                    c.FIRST_OF_ARTIST: first_of_artist[part],
-                }
-                writer.write_table(pa.table(columns, schema=_ROWS_SCHEMA))
-        tracks, artists = len(self._track_of), len(self._artists)
-        _write(
-            files.tracks,
-            {
-                c.TRACK_NUMBER: np.arange(tracks, dtype=np.int32),
-                c.TRACK_ID: self._track_ids,
-                c.TRACK_NAME: self._tracks.take(pa.array(self._track_of)),
-                c.ARTIST_NUMBER: self._artist_of,
-                c.ALBUM_ID: pa.nulls(tracks, pa.string()),
-                c.PLAYLIST_COUNT: np.bincount(song[first_of_track], minlength=tracks),
-                c.PLAY_COUNT: np.bincount(song, minlength=tracks),
-            },
-        )
-        known = artist[artist >= 0]
-        _write(
-            files.artists,
-            {
-                c.ARTIST_NUMBER: np.arange(artists, dtype=np.int32),
-                c.ARTIST_ID: self._artists,
-                c.ARTIST_NAME: self._artists,
-                c.PLAYLIST_COUNT: np.bincount(artist[first_of_artist], minlength=artists),
-                c.PLAY_COUNT: np.bincount(known, minlength=artists),
-            },
-        )
-        _write(
-            files.playlists,
-            {
-                c.PLAYLIST_NUMBER: np.arange(len(self._user_of), dtype=np.int32),
-                c.PLAYLIST_ID: self._playlist_ids,
-                c.PLAYLIST_NAME: self._names.take(pa.array(self._name_of)),
-                c.USER_ID: self._users.take(pa.array(self._user_of)),
-                c.STARTED_AT: pa.nulls(len(self._user_of), pa.timestamp("us")),
-                c.TRACK_COUNT: np.diff(self._starts).astype(np.int32),
-            },
-        )
+        _write(files.rows, _ROWS, self._coded_rows(of_tracks, of_artists))
+        _write(files.tracks, _TRACKS, self._coded_tracks(of_tracks))
+        _write(files.artists, _ARTISTS, self._coded_artists(of_artists))
+        _write(files.playlists, _PLAYLISTS, self._coded_playlists())
 
-    def _playlist_parts(self) -> Iterator[pa.Table]:
-        for begin in range(0, len(self._user_of), _SONGS_AT_ONCE):
-            part = slice(begin, begin + _SONGS_AT_ONCE)
-            yield pa.table(
-                {
-                    "user_name": self._users.take(pa.array(self._user_of[part])),
-                    "playlist": self._names.take(pa.array(self._name_of[part])),
-                }
+    def _coded_rows(self, of_tracks: Int32, of_artists: Int32) -> Iterator[_Rows]:
+        """Yield the rows in order of playlist and place; counts them."""
+        songs = self._song
+        if not kernels.is_sorted(self._playlist):
+            songs = np.empty_like(self._song)
+            kernels.sort_rows(self._song, self._playlist, self._starts, songs)
+        for part in _stretches(len(songs), _CODED_ROWS_PER_GROUP):
+            size = part.stop - part.start
+            playlist, place, artist = np.empty((3, size), np.int32)
+            first, first_artist = np.empty((2, size), np.uint8)
+            kernels.code_rows(
+                part.start, songs[part], self._artist_of, self._starts, of_tracks,
+                of_artists, playlist, place, artist, first, first_artist,
+            )  # fmt: skip
+            yield (
+                size,
+                [
+                    _steps(playlist),
+                    _steps(place),
+                    _plain(songs[part]),
+                    _plain(artist),
+                    _bits(first),
+                    _bits(first_artist),
+                ],
             )
 
-    def _song_parts(self) -> Iterator[pa.Table]:
-        for begin in range(0, len(self._track_of), _SONGS_AT_ONCE):
-            artist = self._artist_of[begin : begin + _SONGS_AT_ONCE]
-            alone = artist < 0
-            playlist = np.where(alone, -1 - artist, 0)
-            yield pa.table(
-                {
-                    "artist": _taken(self._artists, artist, alone),
-                    "track": self._tracks.take(
-                        pa.array(self._track_of[begin : begin + _SONGS_AT_ONCE])
-                    ),
-                    "user_name": _taken(self._users, self._user_of[playlist], ~alone),
-                    "playlist": _taken(self._names, self._name_of[playlist], ~alone),
-                }
+    def _coded_tracks(self, of_tracks: Int32) -> Iterator[_Rows]:
+        for part in _stretches(len(of_tracks), _SONGS_AT_ONCE):
+            number = np.arange(part.start, part.stop, dtype=np.int32)
+            yield (
+                len(number),
+                [
+                    _steps(number),
+                    _texts(number, self._texts.track_ids),
+                    _texts(number, self._texts.titles),
+                    _plain(self._artist_of[part]),
+                    None,
+                    _plain(of_tracks[part, kernels.PLAYLISTS].astype(np.int64)),
+                    _plain(of_tracks[part, kernels.ROWS].astype(np.int64)),
+                ],
             )
 
-    def _first(self, items: Int32, count: int) -> Bools:
-        first = np.zeros(len(items), np.uint8)
-        kernels.mark_first(items, self._starts, np.full(count, -1, np.int32), first)
-        return first.view(np.bool_)
+    def _coded_artists(self, of_artists: Int32) -> Iterator[_Rows]:
+        for part in _stretches(len(of_artists), _SONGS_AT_ONCE):
+            number = np.arange(part.start, part.stop, dtype=np.int32)
+            yield (
+                len(number),
+                [
+                    _steps(number),
+                    _texts(number, self._texts.artists),
+                    _texts(number, self._texts.artists),
+                    _plain(of_artists[part, kernels.PLAYLISTS].astype(np.int64)),
+                    _plain(of_artists[part, kernels.ROWS].astype(np.int64)),
+                ],
+            )
+
+    def _coded_playlists(self) -> Iterator[_Rows]:
+        for part in _stretches(len(self._user_of), _SONGS_AT_ONCE):
+            number = np.arange(part.start, part.stop, dtype=np.int32)
+            yield (
+                len(number),
+                [
+                    _steps(number),
+                    _texts(number, self._texts.playlist_ids),
+                    _texts(self._name_of[part], self._texts.names),
+                    _texts(self._user_of[part], self._texts.users),
+                    None,
+                    _plain(np.diff(self._starts[part.start : part.stop + 1]).astype(np.int32)),
+                ],
+            )
 
 
-def _taken(strings: pa.LargeStringArray, numbers: Int32, null: Bools) -> pa.LargeStringArray:
-    return strings.take(pa.array(numbers, mask=null))
+class _Scratch:
+    """Marks on numbers below `size`, all -1 between uses, and room for the marked ones."""
+
+    def __init__(self, size: int) -> None:
+        self.marks, self._marked = np.full(size, -1, np.int32), np.empty(size, np.int32)
+
+    def marked(self, numbers: Int32) -> Int32:
+        """Return the distinct numbers in their order, -1 left out; `marks` are their places there."""
+        kernels.mark_values(numbers, self.marks)
+        return self._marked[: kernels.number_values(self.marks, self._marked)]
 
 
-def _evaluated(
-    connection: duckdb.DuckDBPyConnection, expression: str, parts: Iterator[pa.Table]
-) -> pa.LargeStringArray:
-    """Return the values of an expression over the parts' rows, in their order."""
-    values: list[pa.Array] = []
-    for part in parts:
-        connection.register("numbered_part", part)
-        result = connection.execute(f"SELECT {expression} FROM numbered_part").to_arrow_table()
-        values += pc.cast(result.column(0), pa.large_string()).chunks
-        connection.unregister("numbered_part")
-    return pa.concat_arrays(values) if values else pa.array([], pa.large_string())
+class _Group:
+    """A group of rows that point at songs, or at playlists.
+
+    Parameters
+    ----------
+    rows
+        int32[rows], what each row points at.
+    count
+        How many of that there are.
+    scratch
+        For numbers of any kind.
+    """
+
+    def __init__(self, rows: Int32, count: int, scratch: _Scratch) -> None:
+        self.rows, self._count, self._scratch = rows, count, scratch
+        self._occurring = scratch.marked(rows).copy()
+        scratch.marks[self._occurring] = -1
+
+    def texts(self, of: Int32 | None, put: _Put) -> Chunk:
+        """Return a column whose dictionary is what occurs in the group.
+
+        Parameters
+        ----------
+        of
+            The number of each song's or playlist's text, -1 for null; None: its own.
+        put
+            The texts of numbers, a method of `NumberedTexts`.
+        """
+        numbers = self._occurring if of is None else of[self._occurring]
+        distinct = self._scratch.marked(numbers)
+        places = np.empty(self._count, np.int32)
+        places[self._occurring] = np.where(numbers < 0, -1, self._scratch.marks[numbers])
+        self._scratch.marks[distinct] = -1
+
+        def numbers_of(part: slice) -> Int32:
+            rows = self.rows[part]
+            taken = np.empty_like(rows)
+            kernels.take(places, rows, taken)
+            return taken
+
+        pieces = (
+            put(distinct[part], LENGTH_BYTES).filled()
+            for part in _stretches(len(distinct), _TEXTS_AT_ONCE)
+        )
+        return encode(Coded(numbers_of, len(distinct), pieces), len(self.rows))
 
 
-def _encoded(
-    numbers: Int32, strings: pa.LargeStringArray, local: Int32, distinct: Int32
-) -> pa.DictionaryArray:
-    """Return the strings of `numbers` (-1: null) as a dictionary of those that occur."""
-    indices = np.empty(len(numbers), np.int32)
-    count = kernels.local_numbers(numbers, local, distinct, indices)
-    values = pc.cast(strings.take(pa.array(distinct[:count])), pa.string())
-    return pa.DictionaryArray.from_arrays(pa.array(indices, mask=indices < 0), values)
+def _plain(values: npt.NDArray[np.generic]) -> Plain:
+    return Plain(lambda part: values[part].view(np.uint8))
 
 
-def _writer(path: Path, schema: pa.Schema, *, dictionary: bool) -> pq.ParquetWriter:
-    return pq.ParquetWriter(
-        path,
-        schema,
-        compression="zstd",
-        use_dictionary=dictionary,
-        dictionary_pagesize_limit=_NO_DICTIONARY_LIMIT,
-        # Of strings they cost 40 % of the writing, and rows in the order of a file are never
-        # pruned by them.
-        write_statistics=[field.name for field in schema if field.type == pa.int32()],
-        store_schema=False,
-    )
+def _steps(values: Int32) -> Steps:
+    return Steps(lambda part: values[part])
 
 
-def _write(path: Path, columns: Mapping[str, pa.Array | Int32 | Int64]) -> None:
-    table = pa.table(dict(columns))
-    with _writer(path, table.schema, dictionary=False) as writer:
-        writer.write_table(table, row_group_size=_SONGS_AT_ONCE)
+def _texts(numbers: Int32, put: _Put) -> Plain:
+    return Plain(lambda part: put(numbers[part], LENGTH_BYTES).filled())
+
+
+def _bits(values: Bytes) -> Plain:
+    return Plain(lambda part: np.packbits(values[part], bitorder="little"))
+
+
+def _stretches(rows: int, size: int) -> Iterator[slice]:
+    """Yield stretches of so many rows, and of what remains; an empty one where there are none."""
+    for begin in range(0, max(rows, 1), size):
+        yield slice(begin, min(begin + size, rows))
+
+
+def _write(path: Path, schema: Mapping[str, str], groups: Iterator[_Rows]) -> None:
+    with ParquetFile(path, schema) as file:
+        for rows, columns in groups:
+            file.write_group((encode(column, rows) for column in columns), rows)

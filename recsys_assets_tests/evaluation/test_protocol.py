@@ -80,6 +80,33 @@ def test_block_size_does_not_matter() -> None:
     assert ranks[0] == ranks[1] == ranks[2]
 
 
+def test_titles_stand_together_and_answers_in_place() -> None:
+    """Prevents ranking a title once per block, and answers that go to another query."""
+    model = Echo([0, 1, 2, 3], size=8)
+    names = ["b", None, "A", "b", "a", "", "B", "a", None]
+    queries = PlaylistSet.from_lists([[i % 4] for i in range(9)], names)
+    ranked = evaluate_ranking(model, queries, np.zeros(9, np.int32), k=1, block=3)
+    assert ranked.items[:, 0].tolist() == [i % 4 for i in range(9)]
+    assert ranked.target_ranks.tolist() == [int(i % 4 == 0) for i in range(9)]
+    blocks = [{name and name.lower() for name in block} for block in model.titles]
+    assert sum(len(block) for block in blocks) == 6  # 9 in the order of the playlists
+
+
+class Echo(Scripted):
+    """Answers each query's own last item, and keeps the titles that it was asked for."""
+
+    def __init__(self, answers: list[int], size: int) -> None:
+        super().__init__(answers, size)
+        self.titles: list[list[str | None]] = []
+
+    def recommend(self, queries: PlaylistSet, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return int32[n, 1] and float32[n, 1]."""
+        assert queries.titles is not None
+        self.titles.append(queries.titles.to_pylist())
+        own = queries.items[queries.offsets[1:] - 1]
+        return own[:, None], np.ones((len(queries), k), np.float32)
+
+
 def test_progress_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Prevents a long evaluation from being silent."""
     clock = iter(range(0, 10_000, 6))

@@ -1,5 +1,6 @@
 """Co-occurrence counts and scores, by hand and against plain Python."""
 
+import itertools
 from collections import defaultdict
 
 import numpy as np
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from recsys_assets.models import cooccurrence
+from recsys_assets.models import cooccurrence, pair_counts
+from recsys_assets.models.rows import RowRecommender
 from recsys_assets.playlists import MISSING, PlaylistSet
 from recsys_assets_tests.models.blocks import fitted
 
@@ -156,3 +158,23 @@ def test_fit_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = np.array([3, 4, 5, 0, 100, 0, 1, 1, 9], np.int64)
     assert cooccurrence._blocks_of_pairs(pairs) == [(0, 2), (2, 4), (4, 5), (5, 8), (8, 9)]
     assert cooccurrence._blocks_of_pairs(np.zeros(4, np.int64)) == [(0, 4)]
+
+
+@pytest.mark.parametrize("family", ["cooccurrence", "pair_counts"])
+def test_table_size_changes_nothing(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents items with few neighbours from being counted by another rule than those with many."""
+    rng = np.random.default_rng(2)
+    lists = [(90 * rng.random(rng.integers(2, 25)) ** 2).astype(int).tolist() for _ in range(60)]
+
+    def rows() -> list[list[tuple[int, float]]]:
+        model = fitted(family, PlaylistSet.from_lists(lists), 90, max_neighbours=6)
+        assert isinstance(model, RowRecommender)
+        edges = itertools.pairwise(model._row_offsets.tolist())
+        pairs = list(zip(model._row_items.tolist(), model._row_weights.tolist(), strict=True))
+        return [sorted(pairs[first:last]) for first, last in edges]
+
+    in_table = rows()
+    monkeypatch.setattr(cooccurrence, "TABLE_SLOTS", 2)
+    monkeypatch.setattr(pair_counts, "TABLE_SLOTS", 2)
+    assert rows() == in_table
+    assert max(len(row) for row in in_table) == 6

@@ -157,3 +157,41 @@ def test_error_in_a_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="block 2"):
         parallel.map_blocks(work, [0, 1, 2, 3])
     assert parallel.map_blocks(work, [3, 1, 0]) == [3, 1, 0]
+
+
+def test_long_vectors_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents leaving out vectors that are too short for most queries, but not for all."""
+    monkeypatch.setattr(topk, "ITEM_TILE", 16)
+    monkeypatch.setattr(topk, "FEW_QUERIES", 8)
+    rng = np.random.default_rng(7)
+    # Powers of two keep every product exact; the long ones are in the middle of the index.
+    lengths = 2.0 ** -(np.abs(np.arange(400) - 200) // 30)
+    vectors, queries = np.zeros((400, 7), np.float32), np.zeros((30, 7), np.float32)
+    vectors[:, :5] = rng.integers(-3, 4, (400, 5)) * lengths[:, None]
+    queries[:, :5] = rng.integers(-3, 4, (30, 5))
+    # Query 0 likes 40 long vectors a little, and ten of a tenth of their length more.
+    vectors[180:220], vectors[180:220, 0] = 0, 8
+    vectors[180:220, 6] = np.arange(200, 240) / 256
+    vectors[100:110], queries[0] = [0, 0, 0, 0, 0, 0.5, 0.5], [0, 0, 0, 0, 0, 1, 1]
+    exclude = [rng.integers(-1, 400, rng.integers(0, 9)).tolist() for _ in range(30)]
+    exclude[3] = list(range(100, 300))  # only short ones are left
+    excluded = PlaylistSet.from_lists(exclude)
+    shown = []
+    look_again = topk.scan
+
+    def scan(*arguments: object) -> None:
+        *first, look, is_open = arguments
+
+        def count(tile: np.ndarray, *rest: object) -> None:
+            shown.append(tile.size)
+            look(tile, *rest)  # type: ignore[operator]
+
+        look_again(*first, count, is_open)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(topk, "scan", scan)
+    rows, scores = topk.top_k_dense(queries, vectors, excluded.offsets, excluded.items, 5)
+    some = queries.any(axis=1)
+    expected = naive(queries, vectors, exclude, 5)
+    assert rows[some].tolist() == np.array(expected[0])[some].tolist()
+    assert scores[some].tolist() == np.array(expected[1])[some].tolist()
+    assert 0 < sum(shown) < 0.8 * len(queries) * len(vectors)

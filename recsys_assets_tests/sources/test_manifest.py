@@ -1,6 +1,7 @@
 """Tests of finding, recognising and versioning raw files."""
 
 import gzip
+import hashlib
 import os
 import zipfile
 from pathlib import Path
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys_assets.errors import SourceError
+from recsys_assets.sources import manifest
 from recsys_assets.sources.manifest import RawManifest, scan_raw
 from recsys_assets_tests.sources.support import NOWPLAYING_HEADER, slice_json, write
 
@@ -174,3 +176,20 @@ def test_damaged_archives(tmp_path: Path):
         scan_raw(write(tmp_path / "cut.gz", packed[: len(packed) // 2]))
     with pytest.raises(SourceError, match=r"cut\.zip: expected a readable file"):
         scan_raw(write(tmp_path / "cut.zip", b"PK\x03\x04 and no more"))
+
+
+def test_pieces_are_hashed_as_one_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A long file must have one hash, packed or not, that depends on every piece and their order."""
+    monkeypatch.setattr(manifest, "PIECE_BYTES", 64)
+    content = (NOWPLAYING_HEADER + "".join(f'"u","A","t{n}","p"\n' for n in range(9))).encode()
+    pieces = [content[at : at + 64] for at in range(0, len(content), 64)]
+    assert len(pieces) > 2
+    hashes = b"".join(hashlib.blake2b(piece, digest_size=32).digest() for piece in pieces)
+    expected = hashlib.blake2b(hashes, digest_size=32, person=b"pieces").hexdigest()
+    write(tmp_path / "raw" / "a.csv", content)
+    write(tmp_path / "raw" / "b.csv.gz", gzip.compress(content))
+    found = scan_raw(tmp_path / "raw")
+    assert [file.digest for file in found.files] == [expected]
+    assert [file.ignored for file in found.ignored] == ["the same content as a.csv"]
+    changed = content.replace(b"t8", b"t9")
+    assert scan_raw(write(tmp_path / "c.csv", changed)).files[0].digest != expected

@@ -5,14 +5,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_assets import columns as c
 from recsys_assets.sources import ingest as ingestion
-from recsys_assets.sources import quick_csv
+from recsys_assets.sources import quick_csv, quick_write
 from recsys_assets.sources.coded import CodedFiles, code_cleaned
+from recsys_assets.sources.record_kernels import Bytes
 from recsys_assets_tests.sources.support import NOWPLAYING_HEADER, Ingested, run, write
 
 FIELD = st.sampled_from(
@@ -125,6 +127,17 @@ def test_bytes_do_not_depend_on_threads(tmp_path: Path):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "4" / name).read_bytes()
 
 
+def test_long_texts_make_smaller_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A group's dictionary of long texts must not outgrow a page, and groups must join up."""
+    rows = [f'"u{n // 40}","A{n % 13}","{"t" * 50}{n % 23}","p"' for n in range(200)]
+    raw = write(tmp_path / "x.csv", NOWPLAYING_HEADER + "\n".join(rows))
+    whole = run(raw, tmp_path / "whole")
+    monkeypatch.setattr(quick_write, "_TEXT_BYTES_PER_GROUP", 3_000)
+    cut = run(raw, tmp_path / "cut")
+    assert pq.read_metadata(tmp_path / "cut" / "cleaned.parquet").num_row_groups > 5
+    assert cut.cleaned == whole.cleaned
+
+
 def test_coded_rows_by_hand(tmp_path: Path):
     """Numbers that point at another id, or first rows marked twice, would corrupt every count."""
     rows = ['"u","A","t","p"', '"u","A","s","p"', '"u","A","t","p"', '"v","","t","q"']
@@ -150,13 +163,13 @@ def test_coded_rows_by_hand(tmp_path: Path):
 def test_odd_but_usable_lines_keep_their_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A row that only the SQL can read must not move to another place in its playlist."""
 
-    def hide(data: bytearray) -> dict[int, tuple[str, None]]:
-        hidden, begin = {}, 0
+    def hide(block: Bytes) -> dict[int, tuple[str, None]]:
+        hidden, begin, data = {}, 0, block.tobytes()
         while begin < len(data):
             end = data.index(b"\n", begin) + 1
             if b"odd" in data[begin:end]:
                 hidden[begin] = data[begin:end].decode(), None
-                data[begin : end - 1] = b'"' + b" " * (end - begin - 2)
+                block[begin], block[begin + 1 : end - 1] = b'" '
             begin = end
         return hidden
 
