@@ -19,16 +19,19 @@ import pyarrow.parquet as pq
 
 from recsys_assets import columns as c
 from recsys_assets.errors import StorageError
-from recsys_assets.playlists import MISSING, Catalog, Int32, Int64
+from recsys_assets.playlists import MISSING, Catalog, Int32
 from recsys_assets.preparation import kernels
 from recsys_assets.preparation.coded_rows import (
+    Strings,
     count_in_training,
     numbering,
     read_numbers,
     read_texts,
+    text_bytes,
 )
 from recsys_assets.preparation.queries import Rows, TableQuery
 from recsys_assets.preparation.split import SplitRule
+from recsys_assets.preparation.tails import read_tails
 from recsys_assets.sources.coded import CodedFiles
 
 TRACK_NUMBERS_TABLE = "track_catalog_numbers"
@@ -97,26 +100,30 @@ def _ordered_tracks(
     In SQL the sort by count and id of 2.8 million tracks, and of all their columns with them, set
     the peak memory of the whole preparation.
     """
-    artist_index = _artist_indices(connection, coded)
     trained = count_in_training(connection, coded, rule, c.TRACK_NUMBER)
     ids = read_texts(coded.tracks, c.TRACK_ID)
     order = order_by_count_and_id(trained, ids)
-    names = read_texts(coded.tracks, c.TRACK_NAME)
-    album_index = _album_indices(connection, coded)
-    counts = {name: read_numbers(coded.tracks, name) for name in (c.PLAYLIST_COUNT, c.PLAY_COUNT)}
+    names = read_tails(coded.tracks, c.TRACK_NAME, ids)
+    numbers = [
+        _stretches(_artist_indices(connection, coded), order),
+        _stretches(_album_indices(connection, coded), order),
+        _stretches(read_numbers(coded.tracks, c.PLAYLIST_COUNT), order),
+        _stretches(read_numbers(coded.tracks, c.PLAY_COUNT), order),
+        _stretches(trained, order),
+    ]
+    del trained
 
     def stretch(begin: int) -> pa.RecordBatch:
         part = order[begin : begin + _ROWS_AT_ONCE]
-        taken = pa.array(part)
         return pa.record_batch(
             [
                 pa.array(np.arange(begin, begin + len(part), dtype=np.int32)),
-                _wide(ids.take(taken)),
-                _wide(names.take(taken)),
-                pa.array(artist_index[part]),
-                pa.array(album_index[part]),
-                *(pa.array(counts[name][part].astype(np.int64)) for name in counts),
-                pa.array(trained[part].astype(np.int64)),
+                pc.cast(ids.take(pa.array(part)), pa.large_string()),
+                names.take(part),
+                *(
+                    pa.array(stretches.pop()).cast(kind)
+                    for stretches, kind in zip(numbers, _TRACK_SCHEMA.types[3:], strict=True)
+                ),
             ],
             schema=_TRACK_SCHEMA,
         )
@@ -127,8 +134,13 @@ def _ordered_tracks(
     return {_TRACKS: rows, _NUMBERS: pa.table({c.TRACK_NUMBER: order})}
 
 
-def _wide(texts: pa.StringArray | pa.LargeStringArray) -> pa.LargeStringArray:
-    return pc.cast(texts, pa.large_string())
+def _stretches(values: Int32, order: Int32) -> list[Int32]:
+    """Return ``values[order]`` by stretches, the last one first.
+
+    Taken from the end, each is let go when it is stored.
+    """
+    begins = range(0, len(order), _ROWS_AT_ONCE)
+    return [values[order[begin : begin + _ROWS_AT_ONCE]] for begin in reversed(begins)]
 
 
 _TRACK_SCHEMA = pa.schema(
@@ -145,7 +157,7 @@ _TRACK_SCHEMA = pa.schema(
 )
 
 
-def order_by_count_and_id(counts: Int32, ids: pa.StringArray | pa.LargeStringArray) -> Int32:
+def order_by_count_and_id(counts: Int32, ids: Strings) -> Int32:
     """Return the items by falling count, those of one count by the bytes of their ids.
 
     Parameters
@@ -164,12 +176,7 @@ def order_by_count_and_id(counts: Int32, ids: pa.StringArray | pa.LargeStringArr
         return order
     starts = np.zeros(int(counts.max()) + 2, np.int64)
     kernels.bucket_by_count(counts, starts, order)
-    _, offsets, data = ids.buffers()
-    wide = pa.types.is_large_string(ids.type)
-    places: Int32 | Int64 = (
-        np.frombuffer(offsets, np.int64) if wide else np.frombuffer(offsets, np.int32)
-    )[ids.offset : ids.offset + len(ids) + 1]
-    texts = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+    texts, places = text_bytes(ids)
     words = np.empty(len(order), np.uint64)
     for begin, end in itertools.pairwise(starts.tolist()):
         kernels.sort_texts(texts, places, order, words, begin, end)

@@ -39,24 +39,92 @@ def count_items(playlists: Int32, items: Int32, first: Bools, chosen: Bools, cou
 
 @kernel
 def take_lists(
-    tracks: Int32, starts: Int64, playlists: Int32, offsets: Int32, index: Int32, items: Int32
+    tracks: Int32, starts: Int64, playlists: Int32, offsets: Int32, items: Int32
 ) -> None:
-    """Fill `items` with the lists of some playlists, one after the other, by index.
+    """Fill `items` with the lists of some playlists, one after the other.
 
     Parameters
     ----------
     tracks, starts
-        Playlist n holds the track numbers ``tracks[starts[n] : starts[n + 1]]``.
+        Playlist n holds ``tracks[starts[n] : starts[n + 1]]``.
     playlists, offsets
         The playlists to be taken, and where each one's list begins in `items`.
-    index
-        Of each track number.
     """
     for place in range(len(playlists)):
         to = offsets[place]
         for row in range(starts[playlists[place]], starts[playlists[place] + 1]):
-            items[to] = index[tracks[row]]
+            items[to] = tracks[row]
             to += 1
+
+
+@kernel
+def find_tails(
+    data: Bytes, offsets: Int32 | Int64, whole: Bytes, places: Int32 | Int64, lengths: Int32
+) -> None:
+    """Fill `lengths` with those of texts that other texts end with, and -1 for the rest.
+
+    Parameters
+    ----------
+    data, offsets
+        Text n is ``data[offsets[n] : offsets[n + 1]]``.
+    whole, places
+        The other texts, in the same way.
+    """
+    for text in range(len(lengths)):
+        length = offsets[text + 1] - offsets[text]
+        lengths[text] = -1
+        if length <= places[text + 1] - places[text]:
+            begin, its = offsets[text], places[text + 1] - length
+            at = 0
+            while at < length and data[begin + at] == whole[its + at]:
+                at += 1
+            if at == length:
+                lengths[text] = length
+
+
+@kernel
+def tail_offsets(lengths: Int32, other_places: Int32 | Int64, offsets: Int64) -> None:
+    """Fill `offsets` int64[texts + 1] with where each text begins; see `take_tails`."""
+    offsets[0] = 0
+    for text in range(len(lengths)):
+        length = np.int64(lengths[text])
+        if length < 0:
+            length = other_places[-length] - other_places[-1 - length]
+        offsets[text + 1] = offsets[text] + length
+
+
+@kernel
+def take_tails(
+    rows: Int32,
+    lengths: Int32,
+    whole: Bytes,
+    places: Int32 | Int64,
+    others: Bytes,
+    other_places: Int32 | Int64,
+    offsets: Int64,
+    data: Bytes,
+) -> None:
+    """Fill `data` with texts, each the end of another or one of `others`.
+
+    Parameters
+    ----------
+    rows
+        The end of ``whole[places[row] : places[row + 1]]``,
+    lengths
+        of that many bytes; or, at -1 - n, ``others[other_places[n] : other_places[n + 1]]``.
+    offsets
+        From `tail_offsets`.
+    """
+    for text in range(len(rows)):
+        to, length = offsets[text], np.int64(lengths[text])
+        if length >= 0:
+            begin = np.int64(places[rows[text] + 1]) - length
+            for at in range(length):
+                data[to + at] = whole[begin + at]
+        else:
+            begin = np.int64(other_places[-1 - length])
+            for at in range(offsets[text + 1] - to):
+                data[to + at] = others[begin + at]
 
 
 @kernel

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from recsys_assets import columns as c
 from recsys_assets.errors import StorageError
-from recsys_assets.playlists import MISSING, Int32, PlaylistSet
+from recsys_assets.playlists import MISSING, Int32, Int64, PlaylistSet
 from recsys_assets.preparation import kernels
 from recsys_assets.preparation.catalog import TRACK_NUMBERS_TABLE
 from recsys_assets.preparation.coded_rows import numbering, read_numbers
@@ -27,6 +27,7 @@ from recsys_assets.sources.coded import CodedFiles
 PLAYLIST_TRACKS_VIEW = "playlist_tracks"
 _SEQUENCES = "ordered_sequences"
 _PLAYLISTS_AT_ONCE = 8_192
+_ROWS_AT_ONCE = 1 << 19
 
 _STALE_TRACKS = (
     f"{c.TRACK_CATALOG} was made from other cleaned playlists than those that are there now; "
@@ -83,14 +84,15 @@ def _ordered_sequences(
     ).to_arrow_table()
     if recorded_numbering(connection, c.TRACK_CATALOG) != numbering(coded):
         raise StorageError(_STALE_TRACKS)
-    order = _column(connection, TRACK_NUMBERS_TABLE, c.TRACK_NUMBER)
-    index = np.empty(len(order), np.int32)
-    index[order] = np.arange(len(order), dtype=np.int32)
-    artist_index = _column(connection, c.TRACK_CATALOG, c.ARTIST_INDEX)
-    tracks = read_numbers(coded.rows, c.TRACK_NUMBER)
     starts = np.zeros(pq.read_metadata(coded.playlists).num_rows + 1, np.int64)
     np.cumsum(read_numbers(coded.playlists, c.TRACK_COUNT), out=starts[1:])
-    numbers = used[c.PLAYLIST_NUMBER].to_numpy()
+    lists_of_tracks = _lists(
+        _track_indices(connection, coded),
+        starts,
+        used[c.PLAYLIST_NUMBER].to_numpy(),
+        used[c.TRACK_COUNT].to_numpy(),
+    )
+    artist_index = _column(connection, c.TRACK_CATALOG, c.ARTIST_INDEX)
     schema = pa.schema(
         [
             *(used.schema.field(name) for name in _BEFORE_LISTS),
@@ -100,13 +102,11 @@ def _ordered_sequences(
         ]
     )
 
+    begins = range(0, len(used), _PLAYLISTS_AT_ONCE)
+
     def stretch(begin: int) -> Iterator[pa.RecordBatch]:
         part = used.slice(begin, _PLAYLISTS_AT_ONCE)
-        offsets = np.zeros(len(part) + 1, np.int32)
-        np.cumsum(part[c.TRACK_COUNT].to_numpy(), out=offsets[1:])
-        items = np.empty(offsets[-1], np.int32)
-        taken = numbers[begin : begin + len(part)]
-        kernels.take_lists(tracks, starts, taken, offsets, index, items)
+        offsets, items = lists_of_tracks.pop()
         lists = {
             c.TRACK_SEQUENCE: pa.ListArray.from_arrays(pa.array(offsets), pa.array(items)),
             c.ARTIST_SEQUENCE: pa.ListArray.from_arrays(
@@ -118,12 +118,43 @@ def _ordered_sequences(
 
     return pa.RecordBatchReader.from_batches(
         schema,
-        (batch for begin in range(0, len(used), _PLAYLISTS_AT_ONCE) for batch in stretch(begin)),
+        (batch for begin in begins for batch in stretch(begin)),
     )
 
 
 _BEFORE_LISTS = (c.PLAYLIST_ID, c.PLAYLIST_NAME, c.USER_ID, c.STARTED_AT)
 _AFTER_LISTS = (c.TRACK_COUNT, c.SPLIT)
+
+
+def _track_indices(connection: duckdb.DuckDBPyConnection, coded: CodedFiles) -> Int32:
+    """Return the track index of each coded row."""
+    order = _column(connection, TRACK_NUMBERS_TABLE, c.TRACK_NUMBER)
+    index = np.empty(len(order), np.int32)
+    index[order] = np.arange(len(order), dtype=np.int32)
+    del order
+    tracks = read_numbers(coded.rows, c.TRACK_NUMBER)
+    for begin in range(0, len(tracks), _ROWS_AT_ONCE):
+        part = tracks[begin : begin + _ROWS_AT_ONCE]
+        part[:] = index[part]
+    return tracks
+
+
+def _lists(
+    tracks: Int32, starts: Int64, playlists: Int32, counts: Int32
+) -> list[tuple[Int32, Int32]]:
+    """Return offsets and items of the playlists' lists, by stretches, the last one first.
+
+    Taken from the end, each is let go when it is stored.
+    """
+    taken = []
+    for begin in reversed(range(0, len(playlists), _PLAYLISTS_AT_ONCE)):
+        part = slice(begin, begin + _PLAYLISTS_AT_ONCE)
+        offsets = np.zeros(len(playlists[part]) + 1, np.int32)
+        np.cumsum(counts[part], out=offsets[1:])
+        items = np.empty(offsets[-1], np.int32)
+        kernels.take_lists(tracks, starts, playlists[part], offsets, items)
+        taken.append((offsets, items))
+    return taken
 
 
 def _column(connection: duckdb.DuckDBPyConnection, table: str, column: str) -> Int32:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from recsys_assets import columns as c
 from recsys_assets.errors import DataError, SourceError
 from recsys_assets.files import folder_bytes, replaced_folder
+from recsys_assets.heap import give_back_freed
 from recsys_assets.progress import Progress, silent
 from recsys_assets.sources import interactions, listening, mpd, nowplaying
 from recsys_assets.sources.coded import CodedFiles, code_cleaned
@@ -178,6 +179,7 @@ def _clean_quickly(
     _require_rows(work, staged)
     work.progress("writing the cleaned rows")
     rows = NumberedRows(numbered)
+    give_back_freed()  # what reading took
     with ThreadPoolExecutor(1, thread_name_prefix="recsys") as pool:
         writing = pool.submit(rows.write_cleaned, cleaned)
         rows.write_coded(coded)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from recsys_assets.sources.interning import Pairs, Texts
 from recsys_assets.sources.record_kernels import Bytes, Int32, UInt32
+from recsys_assets.sources.row_files import RowFiles
 from recsys_assets.sources.songs import Songs
 
 
@@ -31,19 +32,17 @@ class Numbered:
         Pairs of user and name.
     songs
         Artist and title; without an artist, title and playlist.
-    playlist, song
-        int32[rows], numbers into `playlists` and `songs`; after `append` and until `join` those of
-        the first file.
+    rows
+        Numbers into `playlists` and `songs`.
     """
+
+    rows: RowFiles
 
     users: Texts = field(default_factory=Texts)
     artists: Texts = field(default_factory=Texts)
     names: Texts = field(default_factory=Texts)
     playlists: Pairs = field(default_factory=Pairs)
     songs: Songs = field(default_factory=Songs)
-    playlist: Int32 = field(default_factory=lambda: np.empty(0, np.int32))
-    song: Int32 = field(default_factory=lambda: np.empty(0, np.int32))
-    _more: list[tuple[Int32, Int32]] = field(default_factory=list)
 
     def add(
         self, data: Bytes, begins: Int32, ends: Int32, values: UInt32 | None = None
@@ -63,29 +62,23 @@ class Numbered:
         return playlist, self.songs.number(data, begins, ends, playlist, self.artists, values)
 
     def append(self, other: "Numbered") -> None:
-        """Put the rows of the next file behind these; `join` makes them one."""
+        """Put the rows of the next file behind these."""
         users, names = self.users.append(other.users), self.names.append(other.names)
         user, name = other.playlists.members()
         playlists = self.playlists.number(users[user], names[name])
         songs = self.songs.append(other.songs, playlists, self.artists)
-        self._more.append((playlists[other.playlist], songs[other.song]))
-
-    def join(self) -> None:
-        """Make one array of the rows of all files."""
-        if self._more:
-            playlists, songs = zip(*self._more, strict=True)
-            self.playlist = np.concatenate([self.playlist, *playlists])
-            self.song = np.concatenate([self.song, *songs])
-            self._more = []
+        for playlist, song in other.rows.stretches():
+            self.rows.append(playlists[playlist], songs[song])
 
     def save(self, folder: Path) -> None:
         """Write the rows of one file, and what their numbers stand for, into a folder."""
         for name, array in self._arrays():
             np.save(folder / f"{name}.npy", array)
+        self.rows.copied(folder)
 
     @classmethod
     def load(cls, folder: Path) -> "Numbered":
-        """Take back what `save` wrote."""
+        """Take back what `save` wrote; the rows stay in the folder."""
 
         def stored(name: str) -> npt.NDArray[Any]:
             array: npt.NDArray[Any] = np.load(folder / f"{name}.npy")
@@ -96,11 +89,9 @@ class Numbered:
         )
         songs = Songs.of(stored("songs.starts"), stored("songs.artists"), stored("songs.pool"))
         playlists = Pairs.of(stored("playlists"))
-        return cls(users, artists, names, playlists, songs, stored("playlist"), stored("song"))
+        return cls(RowFiles(folder), users, artists, names, playlists, songs)
 
     def _arrays(self) -> Iterator[tuple[str, npt.NDArray[np.generic]]]:
-        yield "playlist", self.playlist
-        yield "song", self.song
         yield "playlists", self.playlists.held()
         for name in _TEXTS:
             texts: Texts = getattr(self, name)

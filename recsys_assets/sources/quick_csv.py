@@ -1,8 +1,9 @@
-"""The quick way through #nowplaying CSV files: sound records become integers at once, in memory.
+"""The quick way through #nowplaying CSV files: sound records become integers at once.
 
 Sound records are split and numbered by compiled code while the file is read; only what is odd about a
 line goes through the SQL of `csv_files.py`, which alone decides what is a defect. What is kept is two
-integers a row and each distinct text once. Which fields mean what is said by `nowplaying.py`.
+integers a row, in files, and each distinct text once, in memory. Which fields mean what is said by
+`nowplaying.py`.
 """
 
 import time
@@ -21,11 +22,11 @@ from recsys_assets.sources import record_kernels as kernels
 from recsys_assets.sources.containers import open_bytes
 from recsys_assets.sources.csv_files import Columns, read_header, stage_records
 from recsys_assets.sources.formats import BOM
-from recsys_assets.sources.interning import with_room
 from recsys_assets.sources.lines import MAX_LINE_BYTES, RECORD_SCHEMA, defect_of, text_of
 from recsys_assets.sources.numbered import Numbered
 from recsys_assets.sources.record_kernels import Bytes, Int32, UInt32
 from recsys_assets.sources.relation import SEQ, SEQ_PER_FILE, FileRead, Workspace
+from recsys_assets.sources.row_files import RowFiles
 from recsys_assets.sources.staged_parts import (
     counts_of,
     insert_rows,
@@ -103,7 +104,7 @@ def read_quickly(
                 insert_rows(work, "staged", number, part.folder, first=number == 0)
                 files.append(read_before(work, part, started))
             else:
-                one = Numbered()
+                one = Numbered(RowFiles.empty(work.scratch / "read"))
                 reader = _FileReader(work, number, fields, columns, one, pool)
                 reader.read()
                 files.append(FileRead(reader.rows, reader.size, time.monotonic() - started))
@@ -111,14 +112,15 @@ def read_quickly(
                     with work.parts.adding(file, counts_of(files[-1])) as folder:
                         one.save(folder)
                         write_rows(work, "staged", number, folder)
-            taken.append(len(one.playlist))
-            if merged is None:
-                merged = one
-            else:
+            taken.append(len(one.rows))
+            if merged is not None:
                 merged.append(one)
+                continue
+            merged = one
+            if len(work.manifest.files) > 1:
+                merged.rows = one.rows.copied(work.scratch / "merged")
     if merged is None:
         raise ValueError("a manifest has at least one file")
-    merged.join()
     return merged, files, taken
 
 
@@ -156,11 +158,9 @@ class _FileReader:
     def read(self) -> None:
         """Number every row that is taken."""
         file, numbered = self._file, self._numbered
-        # Rows and songs for which there is room from the start: arrays that grow are copied.
+        # Songs for which there is room from the start: arrays that grow are copied.
         rows = min(file.bytes, _MOST_RESERVED) // _BYTES_PER_ROW
         numbered.songs.reserve(rows, _BYTES_PER_SONG * rows)
-        playlists, songs = np.empty(rows, np.int32), np.empty(rows, np.int32)
-        taken = 0
         with open_bytes(Path(file.path), file.container, file.member, file.name) as stream:
             blocks = self._blocks(stream)
             ahead = self._pool.submit(next, blocks, None)
@@ -168,13 +168,9 @@ class _FileReader:
                 if self._odd_bytes > _ODD_BYTES:
                     self._stage_odd()
                 ahead = self._pool.submit(next, blocks, None)
-                playlist, song = numbered.add(*block)
-                after = taken + len(song)
-                playlists, songs = with_room(playlists, after), with_room(songs, after)
-                playlists[taken:after], songs[taken:after] = playlist, song
-                taken = after
+                numbered.rows.append(*numbered.add(*block))
         self._stage_odd()
-        numbered.playlist, numbered.song = self._with_odd(playlists[:taken], songs[:taken])
+        self._insert_odd()
 
     # --- blocks --------------------------------------------------------------------------------
     def _blocks(self, stream: IO[bytes]) -> Iterator[_Block]:
@@ -269,7 +265,7 @@ class _FileReader:
         )
         self._odd, self._odd_bytes, self._staged = [], 0, self._staged + 1
 
-    def _with_odd(self, playlist: Int32, song: Int32) -> tuple[Int32, Int32]:
+    def _insert_odd(self) -> None:
         """Put the usable ones of the odd lines between the other rows."""
         base = self._number * SEQ_PER_FILE
         chosen = ", ".join(alias for _, alias in self._fields)
@@ -278,7 +274,7 @@ class _FileReader:
             WHERE defect IS NULL AND {SEQ} // {SEQ_PER_FILE} = {self._number} ORDER BY {SEQ}"""
         ).to_arrow_table()
         if not len(usable):
-            return playlist, song
+            return
         places = [self._before[line] for line in usable.column(0).to_pylist()]
         fields = [
             (text or "").encode()
@@ -286,12 +282,14 @@ class _FileReader:
             for text in row
         ]
         bounds = np.cumsum([0, *(len(text) for text in fields)]).astype(np.int32)
-        more_playlists, more_songs = self._numbered.add(
+        more = self._numbered.add(
             np.frombuffer(b"".join(fields), np.uint8),
             bounds[:-1].reshape(-1, 4),
             bounds[1:].reshape(-1, 4),
         )
-        return np.insert(playlist, places, more_playlists), np.insert(song, places, more_songs)
+        self._numbered.rows = self._numbered.rows.with_more(
+            self._work.scratch / "read-odd", np.array(places, np.int64), *more
+        )
 
 
 class _Scratch:

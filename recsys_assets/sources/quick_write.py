@@ -78,14 +78,18 @@ class NumberedRows:
     """The rows of a `Numbered`, as parquet files."""
 
     def __init__(self, numbered: Numbered) -> None:
-        self._playlist, self._song = numbered.playlist, numbered.song
+        self._rows = numbered.rows
         self._user_of, self._name_of = numbered.playlists.members()
-        self._artist_of = np.maximum(numbered.songs.held()[1], -1)
+        self._artist_of = numbered.songs.held()[1]
         self._artists = numbered.artists.count
         numbered.songs.let_go()
         self._texts = NumberedTexts(numbered)
-        self._starts = np.empty(len(self._user_of) + 1, np.int64)
-        kernels.count_rows(self._playlist, self._starts)
+        self._starts = np.zeros(len(self._user_of) + 1, np.int64)
+        self._sorted, last = True, -1
+        for playlists, _ in self._rows.stretches():
+            in_order = kernels.count_rows(playlists, last, self._starts)
+            self._sorted, last = self._sorted and in_order, int(playlists[-1])
+        np.cumsum(self._starts, out=self._starts)
 
     def write_cleaned(self, path: Path) -> None:
         """Write the cleaned rows, in the order of the files."""
@@ -96,12 +100,13 @@ class NumberedRows:
 
         def chunks(part: slice) -> Iterator[Chunk]:
             size = part.stop - part.start
-            of_song = _Group(self._song[part], songs, scratch)
-            of_playlist = _Group(self._playlist[part], playlists, scratch)
+            of_song = _Group(self._rows.song(part), scratch)
+            of_playlist = _Group(self._rows.playlist(part), scratch)
 
             def position(rows: slice) -> Int32:
+                whole = slice(part.start + rows.start, part.start + rows.stop)
                 places = np.empty(rows.stop - rows.start, np.int32)
-                kernels.number_rows(of_playlist.rows[rows], seen, places)
+                kernels.number_rows(self._rows.playlist(whole), seen, places)
                 return places
 
             artist = of_song.texts(self._artist_of, texts.artists)
@@ -126,7 +131,7 @@ class NumberedRows:
 
         rows = min(_ROWS_PER_GROUP, max(1, _TEXT_BYTES_PER_GROUP // texts.most_id_bytes()))
         with ParquetFile(path, c.CLEANED_COLUMNS) as file:
-            for part in _stretches(len(self._song), rows):
+            for part in _stretches(len(self._rows), rows):
                 file.write_group(chunks(part), part.stop - part.start)
 
     def write_coded(self, files: CodedFiles) -> None:
@@ -141,16 +146,13 @@ class NumberedRows:
 
     def _coded_rows(self, of_tracks: Int32, of_artists: Int32) -> Iterator[_Rows]:
         """Yield the rows in order of playlist and place; counts them."""
-        songs = self._song
-        if not kernels.is_sorted(self._playlist):
-            songs = np.empty_like(self._song)
-            kernels.sort_rows(self._song, self._playlist, self._starts, songs)
-        for part in _stretches(len(songs), _CODED_ROWS_PER_GROUP):
-            size = part.stop - part.start
+        songs = self._songs_in_order()
+        for part in _stretches(len(self._rows), _CODED_ROWS_PER_GROUP):
+            size, song = part.stop - part.start, songs(part)
             playlist, place, artist = np.empty((3, size), np.int32)
             first, first_artist = np.empty((2, size), np.uint8)
             kernels.code_rows(
-                part.start, songs[part], self._artist_of, self._starts, of_tracks,
+                part.start, song, self._artist_of, self._starts, of_tracks,
                 of_artists, playlist, place, artist, first, first_artist,
             )  # fmt: skip
             yield (
@@ -158,12 +160,21 @@ class NumberedRows:
                 [
                     _steps(playlist),
                     _steps(place),
-                    _plain(songs[part]),
+                    _plain(song),
                     _plain(artist),
                     _bits(first),
                     _bits(first_artist),
                 ],
             )
+
+    def _songs_in_order(self) -> Callable[[slice], Int32]:
+        """Return what gives the songs of a stretch of rows in order of playlist and place."""
+        if self._sorted:
+            return self._rows.song
+        in_order, following = np.empty(len(self._rows), np.int32), self._starts.copy()
+        for playlists, songs in self._rows.stretches():
+            kernels.sort_rows(songs, playlists, following, in_order)
+        return lambda part: in_order[part]
 
     def _coded_tracks(self, of_tracks: Int32) -> Iterator[_Rows]:
         for part in _stretches(len(of_tracks), _SONGS_AT_ONCE):
@@ -174,7 +185,7 @@ class NumberedRows:
                     _steps(number),
                     _texts(number, self._texts.track_ids),
                     _texts(number, self._texts.titles),
-                    _plain(self._artist_of[part]),
+                    _plain(np.maximum(self._artist_of[part], -1)),
                     None,
                     _plain(of_tracks[part, kernels.PLAYLISTS].astype(np.int64)),
                     _plain(of_tracks[part, kernels.ROWS].astype(np.int64)),
@@ -229,16 +240,17 @@ class _Group:
     Parameters
     ----------
     rows
-        int32[rows], what each row points at.
-    count
-        How many of that there are.
+        int32[rows], what each row points at; taken over.
     scratch
         For numbers of any kind.
     """
 
-    def __init__(self, rows: Int32, count: int, scratch: _Scratch) -> None:
-        self.rows, self._count, self._scratch = rows, count, scratch
+    def __init__(self, rows: Int32, scratch: _Scratch) -> None:
+        self._scratch = scratch
         self._occurring = scratch.marked(rows).copy()
+        # Each row points at a place among what occurs from here on, which is near in memory.
+        kernels.take(scratch.marks, rows, rows)
+        self._rows = rows
         scratch.marks[self._occurring] = -1
 
     def texts(self, of: Int32 | None, put: _Put) -> Chunk:
@@ -247,18 +259,21 @@ class _Group:
         Parameters
         ----------
         of
-            The number of each song's or playlist's text, -1 for null; None: its own.
+            The number of each song's or playlist's text, negative for null; None: its own.
         put
             The texts of numbers, a method of `NumberedTexts`.
         """
-        numbers = self._occurring if of is None else of[self._occurring]
-        distinct = self._scratch.marked(numbers)
-        places = np.empty(self._count, np.int32)
-        places[self._occurring] = np.where(numbers < 0, -1, self._scratch.marks[numbers])
-        self._scratch.marks[distinct] = -1
+        distinct, places = self._occurring, None
+        if of is not None:
+            numbers = of[self._occurring]
+            distinct = self._scratch.marked(numbers)
+            places = np.where(numbers < 0, np.int32(-1), self._scratch.marks[numbers])
+            self._scratch.marks[distinct] = -1
 
         def numbers_of(part: slice) -> Int32:
-            rows = self.rows[part]
+            rows = self._rows[part]
+            if places is None:
+                return rows
             taken = np.empty_like(rows)
             kernels.take(places, rows, taken)
             return taken
@@ -267,7 +282,7 @@ class _Group:
             put(distinct[part], LENGTH_BYTES).filled()
             for part in _stretches(len(distinct), _TEXTS_AT_ONCE)
         )
-        return encode(Coded(numbers_of, len(distinct), pieces), len(self.rows))
+        return encode(Coded(numbers_of, len(distinct), pieces), len(self._rows))
 
 
 def _plain(values: npt.NDArray[np.generic]) -> Plain:

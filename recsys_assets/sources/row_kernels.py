@@ -1,4 +1,3 @@
-# ruff: noqa: SIM110  (numba takes no generator expressions)
 """Code that numba compiles for rows of numbers: places in playlists, first rows, numbering anew.
 
 Kernels check no bounds; `quick_write.py` allocates. One file: see `models/kernels.py`.
@@ -14,13 +13,17 @@ ROWS, PLAYLISTS, _LAST = 0, 1, 2
 
 
 @kernel
-def count_rows(groups: Int32, starts: Int64) -> None:
-    """Fill `starts` int64[groups + 1]: where each group begins when rows are sorted by group."""
-    starts[:] = 0
+def count_rows(groups: Int32, last: int, counts: Int64) -> bool:
+    """Add the rows of each group to `counts` int64[groups + 1], one place further on.
+
+    Returns whether the rows are in order of their group already, `last` being that of the row before.
+    """
+    in_order = True
     for row in range(len(groups)):
-        starts[groups[row] + 1] += 1
-    for group in range(len(starts) - 1):
-        starts[group + 1] += starts[group]
+        in_order &= groups[row] >= last
+        last = groups[row]
+        counts[last + 1] += 1
+    return in_order
 
 
 @kernel
@@ -35,26 +38,19 @@ def number_rows(groups: Int32, seen: Int32, places: Int32) -> None:
 
 
 @kernel
-def is_sorted(groups: Int32) -> bool:
-    """Tell whether rows are in order of their group already."""
-    for row in range(1, len(groups)):
-        if groups[row] < groups[row - 1]:
-            return False
-    return True
+def sort_rows(items: Int32, groups: Int32, following: Int64, sorted_items: Int32) -> None:
+    """Put `items` into `sorted_items` in order of group, and within a group in their order.
 
-
-@kernel
-def sort_rows(items: Int32, groups: Int32, starts: Int64, sorted_items: Int32) -> None:
-    """Fill `sorted_items` with `items` in order of group, and within a group in their order."""
-    following = starts.copy()
+    `following` int64[groups + 1] says where the next one of each group goes, and is moved on.
+    """
     for row in range(len(items)):
         sorted_items[following[groups[row]]] = items[row]
         following[groups[row]] += 1
 
 
 def no_counts(values: int) -> Int32:
-    """Return int32[values, 4] for `code_rows`: nothing counted, and met in no playlist."""
-    counts = np.zeros((values, 4), np.int32)  # four: then none is on two lines of the cache
+    """Return int32[values, 3] for `code_rows`: nothing counted, and met in no playlist."""
+    counts = np.zeros((values, 3), np.int32)
     counts[:, _LAST] = -1
     return counts
 
@@ -82,7 +78,7 @@ def code_rows(
     songs
         Of the stretch, int32[rows].
     artist_of
-        Artist of each song, -1 without one.
+        Artist of each song, negative without one.
     starts
         Where every playlist begins; none is empty.
     counts, artist_counts
@@ -97,7 +93,7 @@ def code_rows(
         playlists[row] = playlist
         places[row] = begin + row - starts[playlist]
         song = songs[row]
-        artist = artist_of[song]
+        artist = max(artist_of[song], np.int32(-1))
         artists[row] = artist
         first[row], first_artist[row] = 0, 0
         counts[song, ROWS] += 1

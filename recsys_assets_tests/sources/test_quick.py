@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from recsys_assets import columns as c
 from recsys_assets.sources import ingest as ingestion
-from recsys_assets.sources import quick_csv, quick_write
+from recsys_assets.sources import quick_csv, quick_write, row_files
 from recsys_assets.sources.coded import CodedFiles, code_cleaned
 from recsys_assets.sources.record_kernels import Bytes
 from recsys_assets_tests.sources.support import NOWPLAYING_HEADER, Ingested, run, write
@@ -78,16 +78,20 @@ def tables(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
     more=LINES,
     block=st.sampled_from([7, 64, 1 << 23]),
     odd=st.sampled_from([0, 1 << 26]),
+    at_once=st.sampled_from([1, 3, 1 << 19]),
     end=st.sampled_from(["\n", "\r\n"]),
 )
 @settings(max_examples=40)
-def test_equals_the_sql(lines: list[str], more: list[str], block: int, odd: int, end: str):
+def test_equals_the_sql(
+    lines: list[str], more: list[str], block: int, odd: int, at_once: int, end: str
+):
     """A shortcut that reads one line otherwise than the SQL would change the data in silence."""
     monkeypatch = pytest.MonkeyPatch()
     with TemporaryDirectory() as folder, monkeypatch.context() as patch:
         work = Path(folder)
         patch.setattr(quick_csv, "BLOCK_BYTES", block)
         patch.setattr(quick_csv, "_ODD_BYTES", odd)
+        patch.setattr(row_files, "ROWS_AT_ONCE", at_once)
         header = NOWPLAYING_HEADER.rstrip() + end
         sure = '"u","A","t","p"'
         write(work / "raw" / "a.csv", header + end.join([*lines, sure]) + end)
@@ -101,6 +105,19 @@ def test_equals_the_sql(lines: list[str], more: list[str], block: int, odd: int,
             assert (one.rows_read, one.cleaned, one.rejected, one.bytes) == (
                 (other.rows_read, other.cleaned, other.rejected, other.bytes)
             )
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 1 << 19])
+def test_playlists_that_go_on_after_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+):
+    """Rows out of their playlists' order must be put in order, however few are seen at once."""
+    monkeypatch.setattr(row_files, "ROWS_AT_ONCE", at_once)
+    rows = [f'"u","A","t{n}","p{place}"' for n, place in enumerate([0, 1, 1, 0, 2, 1, 0, 0])]
+    raw = write(tmp_path / "x.csv", NOWPLAYING_HEADER + "\n".join(rows))
+    quick, sql = run(raw, tmp_path / "quick"), by_sql(raw, tmp_path / "sql", monkeypatch)
+    assert quick.cleaned == sql.cleaned
+    assert tables(tmp_path / "quick") == tables(tmp_path / "sql")
 
 
 def test_not_text_is_rejected_and_its_neighbours_are_not(tmp_path: Path):
