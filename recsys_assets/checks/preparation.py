@@ -1,6 +1,6 @@
 """Checks of preparation: keys, sequence lengths, and the split.
 
-Each is one query against the stored tables; the numbers that it judges are its metadata.
+Each asks the stored tables; the numbers that it judges are its metadata.
 """
 
 import dagster as dg

@@ -1,8 +1,8 @@
 """Small tools around DuckDB relations: a table that DuckDB computes by itself, and previews.
 
-A `TableQuery` is a SELECT with its parameters and, where wanted, views that go with the table. It
-lets an asset say what a table holds while the rows never pass through Python; the IO manager (or a
-test, on a connection of its own) runs it. No SQL of a particular table belongs here.
+A `TableQuery` is a SELECT with its parameters and, where wanted, arrays that it reads and views that
+go with the table. It lets an asset say what a table holds; the IO manager (or a test, on a connection
+of its own) runs it. No SQL of a particular table belongs here.
 """
 
 import contextlib

@@ -2,8 +2,8 @@
 
 Grouping and joining 12.9 million rows by their string ids costs several times what it costs by
 number, so every id is numbered once, here. The numbers mean nothing outside these files, and may be
-others after the next ingestion. Files of any format are coded by SQL; `quick_csv.py` writes the
-same tables while it reads.
+others after the next ingestion. Files of any format are coded by SQL; `quick_write.py` writes the
+same tables from what the quick reader numbered.
 """
 
 from dataclasses import dataclass

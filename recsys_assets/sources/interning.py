@@ -5,7 +5,8 @@ with the rows. Songs have a dictionary of their own (`songs.py`); the hash table
 `text_kernels.py` and `pair_kernels.py`.
 """
 
-from typing import TypeVar
+from collections.abc import Iterator
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from recsys_assets.sources.record_kernels import Bytes, Int32, Int64, UInt64
 _Value = TypeVar("_Value", bound=np.generic)
 _FIRST_SLOTS = 1 << 12
 _TEXTS_AT_ONCE = 1 << 18
+_BYTES_AT_ONCE: Final = 1 << 30
+"""Of texts that are numbered together: places within them are int32."""
 
 
 class Texts:
@@ -49,12 +52,11 @@ class Texts:
     def append(self, other: "Texts") -> Int32:
         """Number all texts of another; returns the number here of each number there."""
         numbers = np.empty(other.count, np.int32)
-        for begin in range(0, other.count, _TEXTS_AT_ONCE):
-            end = min(begin + _TEXTS_AT_ONCE, other.count)
-            offsets = other._offsets[begin : end + 1]
+        for part in stretches(other.held()[0], _TEXTS_AT_ONCE):
+            offsets = other._offsets[part.start : part.stop + 1]
             data = other._pool[offsets[0] : offsets[-1]]
             bounds = (offsets - offsets[0]).astype(np.int32)
-            numbers[begin:end] = self.number(data, bounds[:-1, None], bounds[1:, None], 0)
+            numbers[part] = self.number(data, bounds[:-1, None], bounds[1:, None], 0)
         return numbers
 
     def number(self, data: Bytes, begins: Int32, ends: Int32, column: int) -> Int32:
@@ -112,6 +114,20 @@ class Pairs:
         """Return the first and the second of every pair, in order of their numbers."""
         keys = self._keys[: self.count]
         return (keys >> 32).astype(np.int32), (keys & 0xFFFFFFFF).astype(np.int32)
+
+
+def stretches(starts: Int64, most: int, bits: int = 0) -> Iterator[slice]:
+    """Yield stretches of texts, none with more than `most` texts or a GiB (one alone may be larger).
+
+    Text n begins at ``starts[n] >> bits`` and ends where the next one begins.
+    """
+    begin, count = 0, len(starts) - 1
+    while begin < count:
+        beyond = (int(starts[begin] >> bits) + _BYTES_AT_ONCE + 1) << bits
+        end = int(np.searchsorted(starts, beyond)) - 1
+        end = min(max(end, begin + 1), begin + most, count)
+        yield slice(begin, end)
+        begin = end
 
 
 def with_room(array: npt.NDArray[_Value], size: int) -> npt.NDArray[_Value]:

@@ -54,7 +54,7 @@ class Numbered:
         data, begins, ends
             User, artist, title and name of row `r` are ``data[begins[r, c] : ends[r, c]]``.
         values
-            uint32[rows] from `hash_songs`, where they are there already.
+            uint32[rows] from `hash_songs`, where they are there already; they are used up.
         """
         user = self.users.number(data, begins, ends, 0)
         name = self.names.number(data, begins, ends, 3)

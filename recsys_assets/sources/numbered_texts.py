@@ -103,7 +103,8 @@ class NumberedTexts:
         """Return the mean length of a track's id, or more."""
         count = self._songs.count
         artists, pool = self._songs.held()[1:]
-        alone = int((artists < 0).sum()) * (9 + 4 * int(self._sizes.max(initial=0)))
+        playlists = -1 - artists[artists < 0]
+        alone = 9 * len(playlists) + 4 * int(self._sizes[playlists].sum())
         return LENGTH_BYTES + 3 + (2 * len(pool) + alone) // max(count, 1)
 
     def first_of_title(self) -> Int32:

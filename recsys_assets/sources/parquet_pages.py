@@ -235,7 +235,7 @@ class ParquetFile:
     path
         Where; an existing file is replaced.
     columns
-        Name -> DuckDB's name of the type: VARCHAR, INTEGER or TIMESTAMP.
+        Name -> DuckDB's name of the type, a key of `_TYPES`.
     """
 
     def __init__(self, path: Path, columns: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from recsys_assets.sources import text_kernels as kernels
-from recsys_assets.sources.interning import Texts, free_slots, roomy_slots, with_room
+from recsys_assets.sources.interning import Texts, free_slots, roomy_slots, stretches, with_room
 from recsys_assets.sources.record_kernels import Bytes, Int32, Int64, UInt32
 
 _SONGS_AT_ONCE: Final = 1 << 16
@@ -85,7 +85,7 @@ class Songs:
         artists
             Numbers the artists of new songs.
         values
-            uint32[rows] from `hash_songs`, where they are there already.
+            uint32[rows] from `hash_songs`, where they are there already; they are used up.
         """
         records = len(begins)
         if values is None:
@@ -98,7 +98,7 @@ class Songs:
         self.pool = with_room(self.pool, int(self.starts[before] >> kernels.TITLE_BITS) + size)
         if not len(self._slots):
             self._slots = free_slots(most)
-            kernels.fill_song_slots(self.starts, self.pool, self.count, self._slots)
+            kernels.fill_song_slots(self.starts, self.artists, self.pool, self.count, self._slots)
         self._slots = roomy_slots(self._slots, most)
         numbers, fresh = np.empty(records, np.int32), np.empty(records, np.int32)
         self.count = kernels.number_songs(
@@ -127,8 +127,8 @@ class Songs:
 
     def parts(self) -> Iterator[tuple[int, Bytes, Int32, Int32]]:
         """Yield stretches of songs: the first one's number, and the fields as `number` takes them."""
-        for begin in range(0, self.count, _SONGS_AT_ONCE):
-            held = self.starts[begin : min(begin + _SONGS_AT_ONCE, self.count) + 1]
+        for part in stretches(self.held()[0], _SONGS_AT_ONCE, kernels.TITLE_BITS):
+            held = self.starts[part.start : part.stop + 1]
             places = held >> kernels.TITLE_BITS
             titles = held[:-1] & ((1 << kernels.TITLE_BITS) - 1)
             bounds = np.zeros((len(titles), 4), np.int32)
@@ -136,4 +136,4 @@ class Songs:
             bounds[:, 3] = places[1:] - places[0]
             bounds[:, 2] = bounds[:, 3] - titles
             data = self.pool[places[0] : places[-1]]
-            yield begin, data, np.ascontiguousarray(bounds[:, :3]), bounds[:, 1:].copy()
+            yield part.start, data, np.ascontiguousarray(bounds[:, :3]), bounds[:, 1:].copy()

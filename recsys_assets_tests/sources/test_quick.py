@@ -139,7 +139,8 @@ def test_bytes_do_not_depend_on_threads(tmp_path: Path):
     raw = write(tmp_path / "x.csv", NOWPLAYING_HEADER + "\n".join(rows))
     for threads in (1, 4):
         run(raw, tmp_path / str(threads), threads=threads)
-    names = ["cleaned.parquet", *(f"coded/{one}.parquet" for one in ("rows", "tracks", "artists"))]
+    coded = ("rows", "playlists", "tracks", "artists")
+    names = ["cleaned.parquet", *(f"coded/{one}.parquet" for one in coded)]
     for name in names:
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "4" / name).read_bytes()
 
@@ -153,6 +154,15 @@ def test_long_texts_make_smaller_groups(tmp_path: Path, monkeypatch: pytest.Monk
     cut = run(raw, tmp_path / "cut")
     assert pq.read_metadata(tmp_path / "cut" / "cleaned.parquet").num_row_groups > 5
     assert cut.cleaned == whole.cleaned
+
+
+def test_one_long_name_makes_no_small_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Groups by the longest name, not the mean, would be of a few rows each, and take for ever."""
+    rows = [f'"u","","t{n}","p"' for n in range(300)] + [f'"u","","t","{"p" * 5_000}"']
+    raw = write(tmp_path / "x.csv", NOWPLAYING_HEADER + "\n".join(rows))
+    monkeypatch.setattr(quick_write, "_TEXT_BYTES_PER_GROUP", 100_000)
+    assert len(run(raw, tmp_path).cleaned) == 301
+    assert pq.read_metadata(tmp_path / "cleaned.parquet").num_row_groups == 1
 
 
 def test_coded_rows_by_hand(tmp_path: Path):
