@@ -28,8 +28,8 @@ GROWTH = (100, 10, 3, 1)
 _FREQUENT = {"RECSYS_SIMILARITY_MIN_PLAYS": "5"}
 """Similarity of tracks with 5 or more plays, the figure that a goal is set for."""
 
-_STEP = re.compile(r'Finished execution of step "([^"]+)" in ([\d.]+)(ms|s|m)\b')
-_MINUTES = re.compile(r'Finished execution of step "([^"]+)" in (\d+)m([\d.]+)s')
+_STEP = re.compile(r'Finished execution of step "([^"]+)" in ([\d.hms]+)')
+_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class Bench:
@@ -188,10 +188,11 @@ def growth(bench: Bench, rows: int) -> None:
 
 def _steps(log: str) -> dict[str, float]:
     """Return seconds of every step from Dagster's own log."""
-    unit = {"ms": 1e-3, "s": 1.0, "m": 60.0}
-    seconds = {step: float(value) * unit[scale] for step, value, scale in _STEP.findall(log)}
-    return seconds | {
-        step: 60 * float(minutes) + float(rest) for step, minutes, rest in _MINUTES.findall(log)
+    return {
+        step: sum(
+            float(value) * _UNITS[unit] for value, unit in re.findall(r"([\d.]+)(ms|[hms])", taken)
+        )
+        for step, taken in _STEP.findall(log)
     }
 
 

@@ -142,7 +142,7 @@ class SessionKnn(Recommender):
         recency = decay_weights(p.decay, p.recency, longest)
         match = decay_weights(p.decay, p.match_recency, longest)
         count = len(self._playlists)
-        shift = 32 - max(SLOT_BITS, (SLOTS_PER_ANSWER * k - 1).bit_length())
+        shift = slot_shift(k, self.size)
 
         def rank(block: tuple[int, int]) -> None:
             rank_by_playlists(
@@ -165,6 +165,14 @@ class SessionKnn(Recommender):
 
     def _restore(self, arrays: dict[str, np.ndarray]) -> None:
         self._index(arrays["offsets"], arrays["items"])
+
+
+def slot_shift(k: int, size: int) -> int:
+    """Return the kernel's `shift` for `k` answers from a catalogue of `size` items.
+
+    The table has not many more slots than there are items, however many are asked for.
+    """
+    return 32 - max(SLOT_BITS, (min(SLOTS_PER_ANSWER * k, size) - 1).bit_length())
 
 
 def decay_weights(decay: Decay, strength: float, places: int) -> Float64:

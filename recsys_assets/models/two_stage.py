@@ -134,7 +134,7 @@ class TwoStage(Ensemble):
         p, members = self.parameters, len(self.parameters.members)
         width = 3 * members + len(COLUMNS) - 3
         cuts = min(p.training_playlists, len(train)) * p.targets_per_playlist
-        examples = min(cuts, p.examples + p.folds)
+        examples = min(cuts, p.examples)
         # Rows twice while they are put together, and LightGBM's bins.
         learned = examples * (1 + p.negatives) * 9 * width
         ranked = QUERY_BLOCK * members * (16 * self._depth() + 8 * p.per_member * width)
@@ -173,19 +173,22 @@ class TwoStage(Ensemble):
         rows: list[Float32] = []
         labels: list[Int32] = []
         sizes: list[Int64] = []
-        for number in range(int(fold.max()) + 1):
+        folds = int(fold.max()) + 1
+        for number in range(folds):
             rest = train.take(np.flatnonzero(fold != number))
             own = np.flatnonzero((fold == number) & chosen & (train.lengths > 1))
             if len(rest.items) == 0 or len(own) == 0:
                 continue
-            progress(f"examples: fold {number + 1} of {int(fold.max()) + 1}")
+            progress(f"examples: fold {number + 1} of {folds}")
             queries, targets = self._cut(train, own, rng)
             numbers = FoldNumbers.of(rest, self.size, rng)
             rest, queries = numbers.playlists(rest), numbers.playlists(queries)
             targets = numbers.numbers[targets]
             # A target that the rest does not hold is in no pool: its query need not be ranked.
             held = np.flatnonzero(np.bincount(rest.items, minlength=self.size)[targets])
-            most = -(-self.parameters.examples // (int(fold.max()) + 1))
+            # A share of the bound: those of all folds add up to it.
+            most = self.parameters.examples * (number + 1) // folds
+            most -= self.parameters.examples * number // folds
             if len(held) > most:
                 held = np.sort(rng.choice(held, most, replace=False))
             queries, targets = queries.take(held), targets[held]

@@ -2,8 +2,8 @@
 """Skip-gram's arithmetic on blocks: four items of a window against up to six output rows at once.
 
 Products, slopes and updates of a block stay in registers: learned pair by pair, skip-gram was bound by
-loads and stores and took three times as long. Single rows are `word2vec_vectors.py`'s; no loop over
-playlists is here.
+loads and stores and took two to three times as long. Single rows are `word2vec_vectors.py`'s; no loop
+over playlists is here.
 """
 
 from collections.abc import Callable

@@ -2,8 +2,8 @@
 
 Mikolov et al., Distributed representations of words and phrases (NIPS 2013), with gensim's meaning of
 every hyperparameter. CBOW learns by batches: their gradients are computed side by side from the same
-vectors, then added. The arithmetic is in `word2vec_kernels.py`; vocabulary, ranking and files are the
-family's (`word2vec.py`).
+vectors, then added. The arithmetic is in `word2vec_cbow.py` and `word2vec_skipgram.py`; vocabulary,
+ranking and files are the family's (`word2vec.py`).
 """
 
 from abc import ABC, abstractmethod

@@ -215,6 +215,14 @@ def test_table_size_changes_nothing(
     assert crowded[1].tolist() == scores.tolist()
 
 
+def test_table_is_bounded_by_the_catalogue() -> None:
+    """Prevents a served request for a million tracks from taking gigabytes of table."""
+    assert 1 << (32 - session_knn.slot_shift(10, 10**6)) == 1 << session_knn.SLOT_BITS
+    assert 1 << (32 - session_knn.slot_shift(1000, 10**6)) == 1 << 15
+    assert 1 << (32 - session_knn.slot_shift(10**9, 10**6)) == 1 << 20
+    assert 1 << (32 - session_knn.slot_shift(10**9, 1)) == 1 << session_knn.SLOT_BITS
+
+
 def test_single_tracks_share_lists() -> None:
     """Prevents other answers to a track alone than to the same track beside longer queries."""
     rng = np.random.default_rng(5)

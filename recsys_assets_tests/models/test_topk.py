@@ -195,3 +195,15 @@ def test_long_vectors_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rows[some].tolist() == np.array(expected[0])[some].tolist()
     assert scores[some].tolist() == np.array(expected[1])[some].tolist()
     assert 0 < sum(shown) < 0.8 * len(queries) * len(vectors)
+
+
+def test_lengths_whose_squares_vanish(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents vectors whose squares are 0 in float32 from being left out as too short."""
+    monkeypatch.setattr(topk, "ITEM_TILE", 64)
+    monkeypatch.setattr(topk, "FEW_QUERIES", 2)
+    rng = np.random.default_rng(8)
+    vectors = (rng.normal(size=(400, 6)) * 1e-24).astype(np.float32)
+    queries = (rng.normal(size=(20, 6)) * 1e24).astype(np.float32)
+    none = np.zeros(21, np.int64), np.empty(0, np.int32)
+    rows, scores = topk.top_k_dense(queries, vectors, *none, 5)
+    assert (rows.tolist(), scores.tolist()) == naive(queries, vectors, [[]] * 20, 5)

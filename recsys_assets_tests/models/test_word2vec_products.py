@@ -1,11 +1,13 @@
 """Skip-gram's blocks of four items and six output rows: the arithmetic, in numpy beside it."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_assets.models import word2vec_training
+from recsys_assets.models import word2vec_products, word2vec_training, word2vec_vectors
 from recsys_assets.models.word2vec_draws import GOLDEN, LARGEST, below, drawn, mixed
 from recsys_assets.models.word2vec_products import MEMBERS, SHARE, TARGETS, slopes
 from recsys_assets.models.word2vec_training import LONGEST, Schedule, train
@@ -13,7 +15,8 @@ from recsys_assets.models.word2vec_vectors import LANES, Width, fast_kernel
 from recsys_assets.playlists import Float32, Float64, Int32, PlaylistSet
 
 
-@fast_kernel
+# Else numba's cache would go on testing an earlier version of `slopes`.
+@partial(fast_kernel, helpers=(word2vec_products, word2vec_vectors))
 def slopes_of(
     width: Width, group: Width, out: Float32, vectors: Float32, members: Int32, ones: Float32
 ) -> None:

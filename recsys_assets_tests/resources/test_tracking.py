@@ -101,5 +101,9 @@ def test_registry(tracking: MlflowTracking, tmp_path: Path) -> None:
     tracking.apply_decision(third)  # what an unchanged refresh does again
     assert tracking.champion() == first
     assert tracking.trained_on(first) == TrainedOn.by(SplitRule("salt"), None)
-    tracking.download_bundle(first, tmp_path / "copy")
-    assert Bundle.load(tmp_path / "copy").recommend_ids([["0"]], 2)[0] == [["1", "2"]]
+    for copy in (tmp_path / "copy", tmp_path / "again"):  # what is registered stays where it is
+        tracking.download_bundle(first, copy)
+        assert Bundle.load(copy).recommend_ids([["0"]], 2)[0] == [["1", "2"]]
+        assert {one.name for one in copy.iterdir()} == {
+            one.name for one in (tmp_path / "bundle").iterdir()
+        }
