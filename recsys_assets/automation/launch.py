@@ -4,6 +4,7 @@ The same job that the UI launches, in this process, on the same Dagster instance
 belongs in `assets/`; what the summary says in `reports/summary.py`.
 """
 
+import fcntl
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,15 +68,21 @@ class RefreshError(UserError):
 def set_up(settings: Settings, *, progress: Progress) -> None:
     """Prepare Dagster's instance and the MLflow store, once, before anything runs side by side.
 
-    Two first-ever processes on one fresh instance folder broke Dagster's SQLite for good.
+    Two first-ever processes on one fresh instance folder broke Dagster's SQLite for good: one sets
+    up while others wait, and `dagster.yaml` is there only when its databases are.
     """
     settings.dagster.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(INSTANCE_FILE, settings.dagster / "dagster.yaml")
-    with DagsterInstance.from_config(str(settings.dagster)) as instance:
-        instance.get_runs_count()
-        instance.event_log_storage.get_concurrency_keys()
-        instance.all_instigator_state()
-    build_tracking(settings).prepare()
+    locks = settings.home / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with (locks / "setup.lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # let go when the file is closed
+        with replaced_file(settings.dagster / "dagster.yaml") as aside:
+            shutil.copyfile(INSTANCE_FILE, aside)
+            with DagsterInstance.from_config(str(settings.dagster), aside.name) as instance:
+                instance.get_runs_count()
+                instance.event_log_storage.get_concurrency_keys()
+                instance.all_instigator_state()
+            build_tracking(settings).prepare()
     progress(f"Dagster's instance is ready in {settings.dagster}")
     progress(f"MLflow's store is ready: {settings.mlflow_uri}")
 

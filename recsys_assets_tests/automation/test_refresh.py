@@ -327,15 +327,9 @@ def test_killed_run_is_mended_by_the_next(
 
 @pytest.mark.slow
 def test_two_at_once_take_turns(refreshed: tuple[Settings, str], tmp_path: Path) -> None:
-    """Prevents two runs from writing the same files at once, or a model from registering twice."""
+    """Prevents two first runs from setting up or writing at once, or registering a model twice."""
     undisturbed, _ = refreshed
     settings = settings_in(tmp_path)
-    run_setup = subprocess.run(
-        [sys.executable, "-m", "recsys_assets", "setup"],
-        env=environment(settings),
-        capture_output=True,
-    )
-    assert run_setup.returncode == 0
     both = [start(settings, tmp_path / f"{number}.log") for number in range(2)]
     assert [process.wait(timeout=300) for process in both] == [0, 0]
     assert content(settings) == content(undisturbed)
