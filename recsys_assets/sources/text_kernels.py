@@ -314,22 +314,27 @@ def move_slots(slots: UInt64, larger: UInt64) -> None:
 
 
 @kernel
+def _put(slots: UInt64, value: np.uint64, number: int) -> None:
+    """Put a number of hash `value` into a table that does not hold it."""
+    mask = np.uint64(len(slots) - 1)
+    slot = value & mask
+    while slots[slot] != FREE:
+        slot = (slot + np.uint64(1)) & mask
+    slots[slot] = (value << np.uint64(32)) | np.uint64(number)
+
+
+@kernel
 def fill_text_slots(offsets: Int64, pool: Bytes, count: int, slots: UInt64) -> None:
     """Put distinct texts into an empty hash table."""
-    mask = np.uint64(len(slots) - 1)
     for number in range(count):
         value = _hashed(pool, offsets[number], offsets[number + 1], np.uint64(1))
         value &= np.uint64(0xFFFFFFFF)
-        slot = value & mask
-        while slots[slot] != FREE:
-            slot = (slot + np.uint64(1)) & mask
-        slots[slot] = (value << np.uint64(32)) | np.uint64(number)
+        _put(slots, value, number)
 
 
 @kernel
 def fill_song_slots(starts: Int64, artists: Int32, pool: Bytes, count: int, slots: UInt64) -> None:
     """Put distinct songs into an empty hash table."""
-    mask = np.uint64(len(slots) - 1)
     for number in range(count):
         head, tail = starts[number] >> TITLE_BITS, starts[number + 1] >> TITLE_BITS
         middle = tail - (starts[number] & ((np.int64(1) << TITLE_BITS) - 1))
@@ -337,10 +342,7 @@ def fill_song_slots(starts: Int64, artists: Int32, pool: Bytes, count: int, slot
         value = _hashed(pool, middle, tail, value) & np.uint64(0xFFFFFFFF)
         if artists[number] < 0:
             value = _of_playlist(value, -1 - artists[number])
-        slot = value & mask
-        while slots[slot] != FREE:
-            slot = (slot + np.uint64(1)) & mask
-        slots[slot] = (value << np.uint64(32)) | np.uint64(number)
+        _put(slots, value, number)
 
 
 @kernel
