@@ -1,7 +1,11 @@
-"""What decides whether anything is made again."""
+"""Set-up, and what decides whether anything is made again."""
+
+import fcntl
+from pathlib import Path
 
 import pytest
 
+from recsys_assets.automation import launch
 from recsys_assets.automation.launch import _prepared_state
 from recsys_assets.settings import Settings
 
@@ -24,3 +28,24 @@ def test_settings_that_change_the_splits(
     """Prevents `make tune` from reading everything again for a setting of the delivery, or from not."""
     changed = settings.model_copy(update={name: value})
     assert (_prepared_state(changed) == _prepared_state(settings)) == same
+
+
+def test_an_instance_appears_when_it_is_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prevents a second process from opening databases that the first is still making."""
+    settings = Settings(home=tmp_path)
+    config, lock = settings.dagster / "dagster.yaml", tmp_path / "locks" / "setup.lock"
+    seen: list[bool] = []
+
+    class Store:
+        def prepare(self) -> None:
+            seen.append(config.exists())
+            with lock.open("a+") as other, pytest.raises(BlockingIOError):
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    monkeypatch.setattr(launch, "build_tracking", lambda _: Store())
+    launch.set_up(settings, progress=lambda _: None)
+    assert seen == [False]
+    assert config.exists()
+    assert (settings.dagster / "history").is_dir()
