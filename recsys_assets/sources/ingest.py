@@ -180,8 +180,11 @@ def _clean_quickly(
     work.progress("writing the cleaned rows")
     rows = NumberedRows(numbered)
     give_back_freed()  # what reading took
-    with ThreadPoolExecutor(1, thread_name_prefix="recsys") as pool:
-        writing = pool.submit(rows.write_cleaned, cleaned)
+    with (
+        ThreadPoolExecutor(2, thread_name_prefix="encode") as encoders,
+        ThreadPoolExecutor(1, thread_name_prefix="recsys") as pool,
+    ):
+        writing = pool.submit(rows.write_cleaned, cleaned, encoders)
         rows.write_coded(coded)
         writing.result()
     return staged, dict(enumerate(taken))

@@ -33,8 +33,7 @@ _SHOWN = 12
 PIECE_BYTES: Final = 1 << 26
 _BLOCK_BYTES: Final = 1 << 20
 _MOST_THREADS: Final = 4
-_DIGEST_BYTES: Final = 32
-_NOTHING: Final = hashlib.blake2b(digest_size=_DIGEST_BYTES).digest()
+_NOTHING: Final = hashlib.sha256().digest()
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class RawFile:
     ctime_ns
         The same of the last change of content, name or rights, which no program can set back.
     digest
-        BLAKE2b-256 of the unpacked content in hex, by pieces where it is longer than `PIECE_BYTES`:
+        SHA-256 of the unpacked content in hex, by pieces where it is longer than `PIECE_BYTES`:
         then it is the hash of the pieces' hashes. Empty for an ignored file.
     container
         ``plain``, ``gz`` or ``zip``.
@@ -277,9 +276,7 @@ def _look_at(file: RawFile, progress: Progress) -> RawFile:
                 pieces.append(piece)
     digest = pieces[0]
     if len(pieces) > 1:
-        digest = hashlib.blake2b(
-            b"".join(pieces), digest_size=_DIGEST_BYTES, person=b"pieces"
-        ).digest()
+        digest = hashlib.sha256(b"pieces" + b"".join(pieces)).digest()
     return replace(file, format=recognised.format, digest=digest.hex())
 
 
@@ -291,7 +288,8 @@ def _piece_of(file: RawFile, begin: int) -> bytes:
 
 def _piece(stream: IO[bytes]) -> bytes:
     """Return the hash of the stream's next `PIECE_BYTES`."""
-    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    # Processors have instructions for this one: 1.8 GB/s a core, where BLAKE2b takes 0.97.
+    digest = hashlib.sha256()
     left = PIECE_BYTES
     while left and (block := stream.read(min(left, _BLOCK_BYTES))):
         digest.update(block)

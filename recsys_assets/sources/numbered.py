@@ -15,7 +15,7 @@ import numpy.typing as npt
 from recsys_assets.sources.interning import Pairs, Texts
 from recsys_assets.sources.record_kernels import Bytes, Int32, UInt32
 from recsys_assets.sources.row_files import RowFiles
-from recsys_assets.sources.songs import Songs
+from recsys_assets.sources.songs import NewSongs, Songs
 
 
 @dataclass
@@ -56,10 +56,18 @@ class Numbered:
         values
             uint32[rows] from `hash_songs`, where they are there already; they are used up.
         """
+        playlist, song, new = self.add_unnamed(data, begins, ends, values)
+        self.songs.name(new, new.number(self.artists))
+        return playlist, song
+
+    def add_unnamed(
+        self, data: Bytes, begins: Int32, ends: Int32, values: UInt32 | None = None
+    ) -> tuple[Int32, Int32, NewSongs]:
+        """Number rows as `add` does, but for new songs' artists, which may be numbered meanwhile."""
         user = self.users.number(data, begins, ends, 0)
         name = self.names.number(data, begins, ends, 3)
         playlist = self.playlists.number(user, name)
-        return playlist, self.songs.number(data, begins, ends, playlist, self.artists, values)
+        return playlist, *self.songs.number_unnamed(data, begins, ends, playlist, values)
 
     def append(self, other: "Numbered") -> None:
         """Put the rows of the next file behind these."""

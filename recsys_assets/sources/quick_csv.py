@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from recsys_assets.errors import SourceError
 from recsys_assets.sources import record_kernels as kernels
+from recsys_assets.sources.byte_intrinsics import WIDE
 from recsys_assets.sources.containers import open_bytes
 from recsys_assets.sources.csv_files import Columns, read_header, stage_records
 from recsys_assets.sources.formats import BOM
@@ -27,6 +28,7 @@ from recsys_assets.sources.numbered import Numbered
 from recsys_assets.sources.record_kernels import Bytes, Int32, UInt32
 from recsys_assets.sources.relation import SEQ, SEQ_PER_FILE, FileRead, Workspace
 from recsys_assets.sources.row_files import RowFiles
+from recsys_assets.sources.songs import NewSongs
 from recsys_assets.sources.staged_parts import (
     counts_of,
     insert_rows,
@@ -127,7 +129,7 @@ def read_quickly(
 class _FileReader:
     """Reads one file into an empty `Numbered`, by blocks of whole lines.
 
-    The next block is read and split while one is numbered.
+    The next block is read and split while one is numbered; artists are numbered a block later.
     """
 
     def __init__(
@@ -163,16 +165,37 @@ class _FileReader:
         numbered.songs.reserve(rows, _BYTES_PER_SONG * rows)
         with open_bytes(Path(file.path), file.container, file.member, file.name) as stream:
             blocks = self._blocks(stream)
-            ahead = self._pool.submit(next, blocks, None)
-            while (block := ahead.result()) is not None:
+            named: NewSongs | None = None
+            latest: NewSongs | None = None
+            ahead = self._pool.submit(self._following, blocks, None)
+            while True:
+                artists, block = ahead.result()
+                if named is not None and artists is not None:
+                    numbered.songs.name(named, artists)
+                named = latest
+                if block is None:
+                    break
                 if self._odd_bytes > _ODD_BYTES:
                     self._stage_odd()
-                ahead = self._pool.submit(next, blocks, None)
-                numbered.rows.append(*numbered.add(*block))
+                ahead = self._pool.submit(self._following, blocks, named)
+                playlist, song, latest = numbered.add_unnamed(*block)
+                numbered.rows.append(playlist, song)
+            if named is not None:
+                numbered.songs.name(named, named.number(numbered.artists))
         self._stage_odd()
         self._insert_odd()
 
     # --- blocks --------------------------------------------------------------------------------
+    def _following(
+        self, blocks: Iterator[_Block], before: NewSongs | None
+    ) -> tuple[Int32 | None, _Block | None]:
+        """Number the artists of the block before the latest, then read and split the next one.
+
+        In this order: the next one takes the memory of the other.
+        """
+        artists = None if before is None else before.number(self._numbered.artists)
+        return artists, next(blocks, None)
+
     def _blocks(self, stream: IO[bytes]) -> Iterator[_Block]:
         """Yield the sound records of each block of whole lines below the header.
 
@@ -183,8 +206,8 @@ class _FileReader:
         header, lines = True, 1
         while True:
             room = len(rest) + BLOCK_BYTES
-            if len(buffers[0]) < room + 1 + kernels.WIDE:
-                buffers[0] = bytearray(room + 1 + kernels.WIDE)
+            if len(buffers[0]) < room + 1 + WIDE:
+                buffers[0] = bytearray(room + 1 + WIDE)
             buffer = buffers[0]
             begin, size = 0, len(rest)
             buffer[:size] = rest

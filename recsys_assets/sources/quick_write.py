@@ -6,6 +6,7 @@ said in `coded.py`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +29,7 @@ from recsys_assets.sources.parquet_pages import (
 )
 from recsys_assets.sources.record_kernels import Bytes, Int32
 
-_ROWS_PER_GROUP: Final = 1 << 21
+_ROWS_PER_GROUP: Final = 1 << 22
 """Of the cleaned rows: larger groups repeat less in their dictionaries, and take more memory."""
 _TEXT_BYTES_PER_GROUP: Final = 1 << 30
 """Of rows of the mean length: a dictionary of 2 GiB cannot be written."""
@@ -91,15 +92,14 @@ class NumberedRows:
             self._sorted, last = self._sorted and in_order, int(playlists[-1])
         np.cumsum(self._starts, out=self._starts)
 
-    def write_cleaned(self, path: Path) -> None:
-        """Write the cleaned rows, in the order of the files."""
+    def write_cleaned(self, path: Path, pool: Executor) -> None:
+        """Write the cleaned rows, in the order of the files; `pool` encodes the columns."""
         texts, first_of_title = self._texts, self._texts.first_of_title()
         songs, playlists = len(self._artist_of), len(self._user_of)
         scratch = _Scratch(max(songs, playlists, self._artists))
         seen = np.zeros(playlists, np.int32)
 
-        def chunks(part: slice) -> Iterator[Chunk]:
-            size = part.stop - part.start
+        def columns(part: slice) -> Iterator[Column]:
             of_song = _Group(self._rows.song(part), scratch)
             of_playlist = _Group(self._rows.playlist(part), scratch)
 
@@ -115,7 +115,7 @@ class NumberedRows:
                     case c.PLAYLIST_ID:
                         yield of_playlist.texts(None, texts.playlist_ids)
                     case c.POSITION:
-                        yield encode(Steps(position), size)
+                        yield Steps(position)
                     case c.TRACK_ID:
                         yield of_song.texts(None, texts.track_ids)
                     case c.TRACK_NAME:
@@ -127,12 +127,19 @@ class NumberedRows:
                     case c.PLAYLIST_NAME:
                         yield of_playlist.texts(self._name_of, texts.names)
                     case _:
-                        yield encode(None, size)
+                        yield None
 
         rows = min(_ROWS_PER_GROUP, max(1, _TEXT_BYTES_PER_GROUP // texts.most_id_bytes()))
         with ParquetFile(path, c.CLEANED_COLUMNS) as file:
             for part in _stretches(len(self._rows), rows):
-                file.write_group(chunks(part), part.stop - part.start)
+                size = part.stop - part.start
+                order: list[Column] = []
+                chunks: dict[Column, Future[Chunk]] = {}
+                for column in columns(part):
+                    if column not in chunks:
+                        chunks[column] = pool.submit(encode, column, size)
+                    order.append(column)
+                file.write_group((chunks[column].result() for column in order), size)
 
     def write_coded(self, files: CodedFiles) -> None:
         """Write the four tables of `CodedFiles`; may run beside `write_cleaned`."""
@@ -253,7 +260,7 @@ class _Group:
         self._rows = rows
         scratch.marks[self._occurring] = -1
 
-    def texts(self, of: Int32 | None, put: _Put) -> Chunk:
+    def texts(self, of: Int32 | None, put: _Put) -> Coded:
         """Return a column whose dictionary is what occurs in the group.
 
         Parameters
@@ -266,7 +273,7 @@ class _Group:
         distinct, places = self._occurring, None
         if of is not None:
             numbers = of[self._occurring]
-            distinct = self._scratch.marked(numbers)
+            distinct = self._scratch.marked(numbers).copy()
             places = np.where(numbers < 0, np.int32(-1), self._scratch.marks[numbers])
             self._scratch.marks[distinct] = -1
 
@@ -282,7 +289,7 @@ class _Group:
             put(distinct[part], LENGTH_BYTES).filled()
             for part in _stretches(len(distinct), _TEXTS_AT_ONCE)
         )
-        return encode(Coded(numbers_of, len(distinct), pieces), len(self._rows))
+        return Coded(numbers_of, len(distinct), pieces)
 
 
 def _plain(values: npt.NDArray[np.generic]) -> Plain:

@@ -6,70 +6,25 @@ is wrong with it, and what it may hold all the same, is decided in SQL (`fields.
 no bounds; `quick_csv.py` allocates. One file: see `models/kernels.py`.
 """
 
-from collections.abc import Callable
-from typing import cast
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
-from numba import types
-from numba.core.base import BaseContext
-from numba.core.typing.templates import Signature
-from numba.extending import intrinsic
 
 from recsys_assets.models.kernels import kernel
+from recsys_assets.sources import byte_intrinsics
+from recsys_assets.sources.byte_intrinsics import WIDE, ends_at, lowest_bit
 
-Bytes = npt.NDArray[np.uint8]
+Bytes = byte_intrinsics.Bytes
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 UInt32 = npt.NDArray[np.uint32]
 UInt64 = npt.NDArray[np.uint64]
 
-Generator = Callable[[BaseContext, ir.IRBuilder, Signature, list[ir.Value]], ir.Value]
-
-WIDE = 64
-"""So many bytes are looked at in one step."""
+_kernel = partial(kernel, helpers=(byte_intrinsics,))
 
 
-def _make_ends_at(typing: object, data: types.Type, at: types.Type) -> tuple[Signature, Generator]:
-    """Return a bit for each of the 64 bytes from `at`: is it a quote or a line end?"""
-
-    def generate(
-        context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: list[ir.Value]
-    ) -> ir.Value:
-        array = context.make_array(signature.args[0])(  # type: ignore[no-untyped-call]
-            context, builder, arguments[0]
-        )
-        wide = ir.VectorType(ir.IntType(8), WIDE)
-        place = builder.bitcast(builder.gep(array.data, [arguments[1]]), wide.as_pointer())
-        read = builder.load(place, align=1)
-        found = [
-            builder.icmp_unsigned("==", read, ir.Constant(wide, [ir.IntType(8)(one)] * WIDE))
-            for one in (34, 10)
-        ]
-        return builder.bitcast(builder.or_(*found), ir.IntType(WIDE))
-
-    return types.uint64(data, types.int64), generate
-
-
-_ends_at = cast("Callable[[Bytes, int], np.uint64]", intrinsic(_make_ends_at))
-
-
-def _make_lowest_bit(typing: object, bits: types.Type) -> tuple[Signature, Generator]:
-    """Return the number of the lowest bit that is set."""
-
-    def generate(
-        context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: list[ir.Value]
-    ) -> ir.Value:
-        return builder.cttz(arguments[0], ir.IntType(1)(1))
-
-    return types.int64(types.uint64), generate
-
-
-_lowest_bit = cast("Callable[[np.uint64], int]", intrinsic(_make_lowest_bit))
-
-
-@kernel
+@_kernel
 def _space_at(data: Bytes, at: int, end: int) -> int:
     """Return how many bytes of white space start at `at`, as `fields.trimmed` sees it, or 0."""
     first = data[at]
@@ -94,7 +49,7 @@ def _space_at(data: Bytes, at: int, end: int) -> int:
     return 0
 
 
-@kernel
+@_kernel
 def _trim(data: Bytes, begin: int, end: int) -> tuple[int, int]:
     while begin < end:
         size = _space_at(data, begin, end)
@@ -113,7 +68,7 @@ def _trim(data: Bytes, begin: int, end: int) -> tuple[int, int]:
     return begin, end
 
 
-@kernel
+@_kernel
 def _split_line(
     data: Bytes, start: int, width: int, wanted: Int32, begins: Int32, ends: Int32, record: int
 ) -> tuple[bool, bool]:
@@ -163,7 +118,7 @@ def _split_line(
         at += 1
 
 
-@kernel
+@_kernel
 def split_records(
     data: Bytes,
     size: int,
@@ -208,9 +163,9 @@ def split_records(
     start, seen = 0, 0
     most = len(quotes)
     for base in range(0, size, WIDE):
-        bits = _ends_at(data, base)
+        bits = ends_at(data, base)
         while bits != np.uint64(0):
-            at = base + _lowest_bit(bits)
+            at = base + lowest_bit(bits)
             bits &= bits - np.uint64(1)
             if at >= size:
                 break

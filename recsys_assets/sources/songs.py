@@ -6,6 +6,7 @@ in `text_kernels.py`.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,28 @@ from recsys_assets.sources.interning import Texts, free_slots, roomy_slots, stre
 from recsys_assets.sources.record_kernels import Bytes, Int32, Int64, UInt32
 
 _SONGS_AT_ONCE: Final = 1 << 16
+
+
+@dataclass(frozen=True)
+class NewSongs:
+    """Songs that were met for the first time, and whose artists have no number yet.
+
+    Attributes
+    ----------
+    first
+        Number of the first one; the others' follow.
+    data, begins, ends
+        int32[songs, columns]: the artist is ``data[begins[n, 1] : ends[n, 1]]``.
+    """
+
+    first: int
+    data: Bytes
+    begins: Int32
+    ends: Int32
+
+    def number(self, artists: Texts) -> Int32:
+        """Return the numbers of the artists, -1 without one."""
+        return artists.number(self.data, self.begins, self.ends, 1)
 
 
 class Songs:
@@ -65,15 +88,22 @@ class Songs:
         self.pool = with_room(self.pool, size)
 
     def number(
+        self, data: Bytes, begins: Int32, ends: Int32, playlists: Int32, artists: Texts
+    ) -> Int32:
+        """Return the number of every row's song; `artists` numbers those of new songs."""
+        numbers, new = self.number_unnamed(data, begins, ends, playlists)
+        self.name(new, new.number(artists))
+        return numbers
+
+    def number_unnamed(
         self,
         data: Bytes,
         begins: Int32,
         ends: Int32,
         playlists: Int32,
-        artists: Texts,
         values: UInt32 | None = None,
-    ) -> Int32:
-        """Return the number of every row's song.
+    ) -> tuple[Int32, NewSongs]:
+        """Return the number of every row's song, and the new songs, whose artists `name` takes.
 
         Parameters
         ----------
@@ -82,8 +112,6 @@ class Songs:
             column 2 and not empty.
         playlists
             int32[rows], the playlist of each row.
-        artists
-            Numbers the artists of new songs.
         values
             uint32[rows] from `hash_songs`, where they are there already; they are used up.
         """
@@ -106,9 +134,12 @@ class Songs:
             self.pool, before, numbers, fresh,
         )  # fmt: skip
         new = fresh[: self.count - before]
-        known = artists.number(data, begins[new], ends[new], 1)
-        np.copyto(self.artists[before : self.count], known, where=known >= 0)
-        return numbers
+        return numbers, NewSongs(before, data, begins[new], ends[new])
+
+    def name(self, new: NewSongs, artists: Int32) -> None:
+        """Take the numbers of new songs' artists, -1 for one that has none."""
+        held = self.artists[new.first : new.first + len(artists)]
+        np.copyto(held, artists, where=artists >= 0)
 
     def append(self, other: "Songs", playlists: Int32, artists: Texts) -> Int32:
         """Number all songs of another; returns the number here of each number there.

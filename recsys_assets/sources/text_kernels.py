@@ -5,20 +5,16 @@ Hash tables with open addressing; equal hashes are never taken for equal values.
 bounds; `interning.py` and `songs.py` allocate. One file: see `models/kernels.py`.
 """
 
-from collections.abc import Callable
-from typing import cast
+from functools import partial
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core.base import BaseContext
-from numba.core.typing.templates import Signature
-from numba.extending import intrinsic
 
 from recsys_assets.models.kernels import kernel
+from recsys_assets.sources import byte_intrinsics
+from recsys_assets.sources.byte_intrinsics import fetch, word_at
 from recsys_assets.sources.record_kernels import Bytes, Int32, Int64, UInt32, UInt64
 
-Generator = Callable[[BaseContext, ir.IRBuilder, Signature, list[ir.Value]], ir.Value]
+_kernel = partial(kernel, helpers=(byte_intrinsics,))
 
 FREE = np.uint64(0xFFFFFFFFFFFFFFFF)
 """A free slot. Others hold the hash in their upper half and the number in the lower one."""
@@ -30,26 +26,7 @@ _AT_ONCE = 64
 """Look-ups that wait for memory together."""
 
 
-def _make_word_at(typing: object, data: types.Type, at: types.Type) -> tuple[Signature, Generator]:
-    """Return the eight bytes from `at` as an integer."""
-
-    def generate(
-        context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: list[ir.Value]
-    ) -> ir.Value:
-        array = context.make_array(signature.args[0])(  # type: ignore[no-untyped-call]
-            context, builder, arguments[0]
-        )
-        word = ir.IntType(64)
-        place = builder.bitcast(builder.gep(array.data, [arguments[1]]), word.as_pointer())
-        return builder.load(place, align=1)
-
-    return types.uint64(data, types.int64), generate
-
-
-_word_at = cast("Callable[[Bytes, int], np.uint64]", intrinsic(_make_word_at))
-
-
-@kernel
+@_kernel
 def _equal(data: Bytes, begin: int, other: Bytes, other_begin: int, length: int) -> bool:
     """Tell whether two stretches of bytes are the same."""
     if length < 8:
@@ -59,12 +36,12 @@ def _equal(data: Bytes, begin: int, other: Bytes, other_begin: int, length: int)
         return True
     last = length - 8
     for at in range(0, last, 8):
-        if _word_at(data, begin + at) != _word_at(other, other_begin + at):
+        if word_at(data, begin + at) != word_at(other, other_begin + at):
             return False
-    return bool(_word_at(data, begin + last) == _word_at(other, other_begin + last))
+    return bool(word_at(data, begin + last) == word_at(other, other_begin + last))
 
 
-@kernel
+@_kernel
 def _hashed(data: Bytes, begin: int, end: int, value: np.uint64) -> np.uint64:
     """Return `value` mixed with ``data[begin:end]``, 32 bits in the lower half."""
     value ^= np.uint64(end - begin) * np.uint64(0x9E3779B97F4A7C15)
@@ -73,16 +50,16 @@ def _hashed(data: Bytes, begin: int, end: int, value: np.uint64) -> np.uint64:
             value = (value ^ np.uint64(data[at])) * np.uint64(0x100000001B3)
     else:
         for at in range(begin, end - 8, 8):
-            value = (value ^ _word_at(data, at)) * np.uint64(0xD6E8FEB86659FD93)
+            value = (value ^ word_at(data, at)) * np.uint64(0xD6E8FEB86659FD93)
             value ^= value >> np.uint64(32)
-        value ^= _word_at(data, end - 8)
+        value ^= word_at(data, end - 8)
     value *= np.uint64(0xD6E8FEB86659FD93)
     value ^= value >> np.uint64(32)
     value *= np.uint64(0xD6E8FEB86659FD93)
     return value ^ (value >> np.uint64(32))
 
 
-@kernel
+@_kernel
 def hash_songs(data: Bytes, begins: Int32, ends: Int32, records: int, values: UInt32) -> None:
     """Fill `values` uint32[records] with the hashes of artist and title, columns 1 and 2.
 
@@ -95,7 +72,7 @@ def hash_songs(data: Bytes, begins: Int32, ends: Int32, records: int, values: UI
         values[record] = np.uint32(value)
 
 
-@kernel
+@_kernel
 def _of_playlist(value: np.uint64, playlist: int) -> np.uint64:
     """Return the hash of a song without an artist, 32 bits, which is one of its playlist alone.
 
@@ -105,7 +82,7 @@ def _of_playlist(value: np.uint64, playlist: int) -> np.uint64:
     return (value ^ (np.uint64(playlist) * np.uint64(0x9E3779B1))) & np.uint64(0xFFFFFFFF)
 
 
-@kernel
+@_kernel
 def _copied(data: Bytes, begin: int, end: int, pool: Bytes, to: int) -> int:
     for at in range(begin, end):
         pool[to] = data[at]
@@ -113,7 +90,7 @@ def _copied(data: Bytes, begin: int, end: int, pool: Bytes, to: int) -> int:
     return to
 
 
-@kernel
+@_kernel
 def number_songs(
     data: Bytes,
     begins: Int32,
@@ -185,6 +162,7 @@ def number_songs(
             if found[at] >= 0:
                 heads[at] = starts[found[at]]
                 tails[at] = starts[found[at] + 1]
+                fetch(pool, heads[at] >> TITLE_BITS)
         for at in range(size):
             record = first + at
             artist, title = begins[record, 1], begins[record, 2]
@@ -234,7 +212,7 @@ def number_songs(
     return count
 
 
-@kernel
+@_kernel
 def number_texts(
     data: Bytes,
     begins: Int32,
@@ -301,7 +279,7 @@ def number_texts(
     return count
 
 
-@kernel
+@_kernel
 def move_slots(slots: UInt64, larger: UInt64) -> None:
     """Put what a hash table holds into an empty, larger one."""
     mask = np.uint64(len(larger) - 1)
@@ -313,7 +291,7 @@ def move_slots(slots: UInt64, larger: UInt64) -> None:
             larger[slot] = entry
 
 
-@kernel
+@_kernel
 def _put(slots: UInt64, value: np.uint64, number: int) -> None:
     """Put a number of hash `value` into a table that does not hold it."""
     mask = np.uint64(len(slots) - 1)
@@ -323,7 +301,7 @@ def _put(slots: UInt64, value: np.uint64, number: int) -> None:
     slots[slot] = (value << np.uint64(32)) | np.uint64(number)
 
 
-@kernel
+@_kernel
 def fill_text_slots(offsets: Int64, pool: Bytes, count: int, slots: UInt64) -> None:
     """Put distinct texts into an empty hash table."""
     for number in range(count):
@@ -332,7 +310,7 @@ def fill_text_slots(offsets: Int64, pool: Bytes, count: int, slots: UInt64) -> N
         _put(slots, value, number)
 
 
-@kernel
+@_kernel
 def fill_song_slots(starts: Int64, artists: Int32, pool: Bytes, count: int, slots: UInt64) -> None:
     """Put distinct songs into an empty hash table."""
     for number in range(count):
@@ -345,7 +323,7 @@ def fill_song_slots(starts: Int64, artists: Int32, pool: Bytes, count: int, slot
         _put(slots, value, number)
 
 
-@kernel
+@_kernel
 def first_of_title(starts: Int64, pool: Bytes, count: int, slots: UInt64, titles: Int32) -> None:
     """Fill `titles` int32[count] with the first song that has the title of each song.
 
