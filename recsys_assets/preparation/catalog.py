@@ -9,6 +9,7 @@ first exactly when validation or test holds it too.
 """
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 
 from recsys_assets import columns as c
 from recsys_assets.errors import StorageError
+from recsys_assets.models.parallel import map_blocks
 from recsys_assets.playlists import MISSING, Catalog, Int32
 from recsys_assets.preparation import kernels
 from recsys_assets.preparation.coded_rows import (
@@ -100,8 +102,10 @@ def _ordered_tracks(
     In SQL the sort by count and id of 2.8 million tracks, and of all their columns with them, set
     the peak memory of the whole preparation.
     """
-    trained = count_in_training(connection, coded, rule, c.TRACK_NUMBER)
-    ids = read_texts(coded.tracks, c.TRACK_ID)
+    with ThreadPoolExecutor(1, thread_name_prefix="recsys") as pool:
+        reading = pool.submit(read_texts, coded.tracks, c.TRACK_ID)
+        trained = count_in_training(connection, coded, rule, c.TRACK_NUMBER)
+        ids = reading.result()
     order = order_by_count_and_id(trained, ids)
     names = read_tails(coded.tracks, c.TRACK_NAME, ids)
     numbers = [
@@ -178,8 +182,11 @@ def order_by_count_and_id(counts: Int32, ids: Strings) -> Int32:
     kernels.bucket_by_count(counts, starts, order)
     texts, places = text_bytes(ids)
     words = np.empty(len(order), np.uint64)
-    for begin, end in itertools.pairwise(starts.tolist()):
-        kernels.sort_texts(texts, places, order, words, begin, end)
+    buckets = [one for one in itertools.pairwise(starts.tolist()) if one[1] - one[0] > 1]
+    map_blocks(
+        lambda bucket: kernels.sort_texts(texts, places, order, words, *bucket),
+        sorted(buckets, key=lambda bucket: bucket[0] - bucket[1]),  # the largest first
+    )
     return order
 
 

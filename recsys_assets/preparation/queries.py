@@ -7,7 +7,8 @@ of its own) runs it. No SQL of a particular table belongs here.
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -79,7 +80,7 @@ class TableQuery:
                     dict(self.parameters) or None,
                 )
                 for name, rows in readers.items():
-                    for batch in rows:
+                    for batch in _ahead(rows):
                         connection.register(name, _reader(rows.schema, batch))
                         connection.execute(f"INSERT INTO {table} {self.select}")
                         give_back_freed()
@@ -109,6 +110,16 @@ def _settings(connection: duckdb.DuckDBPyConnection, **values: str | int) -> Ite
     yield
     for name, value in before.items():
         connection.execute(f"SET {name} = {literal(str(value))}")
+
+
+def _ahead(rows: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches, each made by another thread while the one before it is used."""
+    batches = iter(rows)
+    with ThreadPoolExecutor(1, thread_name_prefix="recsys") as pool:
+        following = pool.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = pool.submit(next, batches, None)
+            yield batch
 
 
 def _next(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from recsys_assets.sources.interning import Pairs, Texts
 from recsys_assets.sources.record_kernels import Bytes, Int32, UInt32
 from recsys_assets.sources.row_files import RowFiles
-from recsys_assets.sources.songs import NewSongs, Songs
+from recsys_assets.sources.songs import Songs
 
 
 @dataclass
@@ -56,18 +56,16 @@ class Numbered:
         values
             uint32[rows] from `hash_songs`, where they are there already; they are used up.
         """
-        playlist, song, new = self.add_unnamed(data, begins, ends, values)
+        playlist = self.playlists_of(data, begins, ends)
+        song, new = self.songs.number_unnamed(data, begins, ends, playlist, values)
         self.songs.name(new, new.number(self.artists))
         return playlist, song
 
-    def add_unnamed(
-        self, data: Bytes, begins: Int32, ends: Int32, values: UInt32 | None = None
-    ) -> tuple[Int32, Int32, NewSongs]:
-        """Number rows as `add` does, but for new songs' artists, which may be numbered meanwhile."""
+    def playlists_of(self, data: Bytes, begins: Int32, ends: Int32) -> Int32:
+        """Return the playlist of each row; the songs may be numbered at the same time."""
         user = self.users.number(data, begins, ends, 0)
         name = self.names.number(data, begins, ends, 3)
-        playlist = self.playlists.number(user, name)
-        return playlist, *self.songs.number_unnamed(data, begins, ends, playlist, values)
+        return self.playlists.number(user, name)
 
     def append(self, other: "Numbered") -> None:
         """Put the rows of the next file behind these."""

@@ -49,8 +49,8 @@ _ODD_BYTES: Final = 1 << 26
 Odd = tuple[int, str, str | None]
 """Line number, text and defect."""
 
-_Block = tuple[Bytes, Int32, Int32, UInt32]
-"""Bytes, begins and ends of the fields, hashes of the songs: what `Numbered.add` takes."""
+_Block = tuple[Bytes, Int32, Int32, Int32, UInt32]
+"""Bytes, begins and ends of the fields, playlists, hashes of the songs: for `number_unnamed`."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ def read_quickly(
 class _FileReader:
     """Reads one file into an empty `Numbered`, by blocks of whole lines.
 
-    The next block is read and split while one is numbered; artists are numbered a block later.
+    While the songs of one block are numbered, another thread numbers the artists of the block
+    before, then reads the next one, splits it and numbers its playlists.
     """
 
     def __init__(
@@ -178,7 +179,8 @@ class _FileReader:
                 if self._odd_bytes > _ODD_BYTES:
                     self._stage_odd()
                 ahead = self._pool.submit(self._following, blocks, named)
-                playlist, song, latest = numbered.add_unnamed(*block)
+                data, begins, ends, playlist, values = block
+                song, latest = numbered.songs.number_unnamed(data, begins, ends, playlist, values)
                 numbered.rows.append(playlist, song)
             if named is not None:
                 numbered.songs.name(named, named.number(numbered.artists))
@@ -264,7 +266,8 @@ class _FileReader:
         hash_songs(data, begins, ends, records, values)
         self._sound += records
         self.rows += records + others
-        return (data, begins, ends, values), lines
+        playlists = self._numbered.playlists_of(data, begins, ends)
+        return (data, begins, ends, playlists, values), lines
 
     # --- odd lines -----------------------------------------------------------------------------
     def _stage_odd(self) -> None:

@@ -29,7 +29,7 @@ from recsys_assets.sources.parquet_pages import (
 )
 from recsys_assets.sources.record_kernels import Bytes, Int32
 
-_ROWS_PER_GROUP: Final = 1 << 22
+_ROWS_PER_GROUP: Final = 1 << 21
 """Of the cleaned rows: larger groups repeat less in their dictionaries, and take more memory."""
 _TEXT_BYTES_PER_GROUP: Final = 1 << 30
 """Of rows of the mean length: a dictionary of 2 GiB cannot be written."""
