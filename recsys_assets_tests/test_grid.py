@@ -194,6 +194,10 @@ MISTAKES = {
         "candidates:\n  - name: a\n    family: popularity\n    name: b\n",
         ["line 4", "key 'name' is given twice"],
     ),
+    "key of many": (
+        "candidates:\n  - name: a\n    ? [family]\n    : popularity\n",
+        ["line 3", "unhashable key"],
+    ),
     "not yaml": ("candidates: [\n", ["not valid YAML"]),
     "two mistakes": (
         "candidates:\n"

@@ -2,7 +2,8 @@
 
 The query is the last track only; if the model does not know it, a random known track is used in its
 place; the nearest 100 of that single track are the answer and nothing else is filtered. Only for
-comparison with the tutorial's own figures: everything else uses `protocol.py`'s rules.
+comparison with the tutorial's own figures, of many playlists on a sample: everything else uses
+`protocol.py`'s rules.
 """
 
 import numpy as np
@@ -11,6 +12,10 @@ from recsys_assets.evaluation.metrics import seen_at, target_ranks
 from recsys_assets.evaluation.ranking import Ranker, evaluate_ranking
 from recsys_assets.playlists import MISSING, Float64, Int32, PlaylistSet
 from recsys_assets.progress import Progress, silent
+
+MOST_QUERIES = 10_000
+"""A rate of 10 % is then known to within 0.6 points. Ranking all 45,670 playlists of the full size a
+second time, for a figure that only stands beside another, took 120 s of a refresh."""
 
 
 def tutorial_hits(
@@ -32,9 +37,14 @@ def tutorial_hits(
 
     Returns
     -------
-    float64[n] of 0 and 1; a bet of a model that knows no track at all is lost (a family of artists
-    on data without artists).
+    float64[n] of 0 and 1, of at most `MOST_QUERIES` playlists drawn by `seed`, the same for every
+    model; a bet of a model that knows no track at all is lost (a family of artists on data without
+    artists).
     """
+    if len(queries) > MOST_QUERIES:
+        drawn = np.random.default_rng(seed).choice(len(queries), MOST_QUERIES, replace=False)
+        drawn.sort()
+        queries, targets = queries.take(drawn), targets[drawn]
     last = np.full(len(queries), MISSING, np.int32)
     has_items = queries.lengths > 0
     last[has_items] = queries.items[queries.offsets[1:][has_items] - 1]

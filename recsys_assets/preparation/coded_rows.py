@@ -29,7 +29,7 @@ Strings: TypeAlias = pa.StringArray | pa.LargeStringArray
 def numbering(coded: CodedFiles) -> str:
     """Return a hash of which track has which number: of the file of coded tracks."""
     with coded.tracks.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def count_in_training(

@@ -142,6 +142,18 @@ def test_tutorial_rules() -> None:
     assert again.asked == model.asked
 
 
+def test_tutorial_rules_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents a sample whose queries have other playlists' targets, or that differs by model."""
+    monkeypatch.setattr("recsys_assets.evaluation.tutorial.MOST_QUERIES", 30)
+    queries = PlaylistSet.from_lists([[0], [1], [2]] * 20)
+    targets = np.array([1, 0, 2] * 20, np.int32)  # what each playlist of the third kind plays
+    hits = [tutorial_hits(Scripted([0, 1, 2], 8), queries, targets, seed=s) for s in (1, 1, 2)]
+    assert [len(one) for one in hits] == [30] * 3
+    assert hits[0].tolist() == hits[1].tolist() != hits[2].tolist()
+    drawn = np.sort(np.random.default_rng(1).choice(60, 30, replace=False))
+    assert hits[0].tolist() == (drawn % 3 < 2).astype(float).tolist()
+
+
 def record(name: str, ranks: list[int], version: str = "v") -> CandidateRecord:
     """Make a record with a hit rate and ranks."""
     hit_rate = float(np.mean(np.array(ranks) > 0))
