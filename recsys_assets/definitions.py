@@ -4,6 +4,8 @@
 folder); `defs` is the one that Dagster loads. Logic belongs elsewhere.
 """
 
+import gc
+
 import dagster as dg
 
 from recsys_assets.assets import (
@@ -93,3 +95,7 @@ def build_tracking(settings: Settings) -> MlflowTracking:
 
 
 defs = build_defs()
+
+# What imports made stays until the end: not looking through it again and again, and at the exit, saves a
+# run 0.5 s.
+gc.freeze()
