@@ -96,6 +96,5 @@ def build_tracking(settings: Settings) -> MlflowTracking:
 
 defs = build_defs()
 
-# What imports made stays until the end: not looking through it again and again, and at the exit, saves a
-# run 0.5 s.
+# What imports made stays until the end: a run is 0.9 s shorter when collections and the exit skip it.
 gc.freeze()

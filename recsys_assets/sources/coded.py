@@ -16,7 +16,7 @@ from recsys_assets import columns as c
 from recsys_assets.errors import StorageError
 from recsys_assets.sources.fields import literal
 
-COPY: Final = "(FORMAT parquet, COMPRESSION zstd)"
+_COPY: Final = "(FORMAT parquet, COMPRESSION lz4_raw)"
 ROWS_ORDER: Final = f"ORDER BY {c.PLAYLIST_NUMBER}, {c.POSITION}"
 
 
@@ -138,4 +138,4 @@ def code_cleaned(connection: duckdb.DuckDBPyConnection, cleaned: Path, files: Co
     }
     files.folder.mkdir(parents=True, exist_ok=True)
     for path, select in tables.items():
-        connection.execute(f"COPY ({select}) TO {literal(str(path))} {COPY}")
+        connection.execute(f"COPY ({select}) TO {literal(str(path))} {_COPY}")

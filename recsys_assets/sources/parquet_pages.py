@@ -2,14 +2,14 @@
 
 The library's writer hashes every value of every dictionary again, and wants all of a group in memory.
 This one knows what `quick_write.py` needs and no more: flat optional columns, one stretch of rows
-after the other, pages of version 1, zstd. Files are read by DuckDB, Arrow and anyone else.
+after the other, pages of version 1, zstd or lz4. Files are read by DuckDB, Arrow and anyone else.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,16 @@ from recsys_assets.sources.record_kernels import Bytes, Int32
 _MAGIC: Final = b"PAR1"
 _CREATOR: Final = "recsys_assets"
 _ROWS_PER_PAGE: Final = 1 << 17
-_CODEC, _ZSTD = "zstd", 6
+
+
+class Codec(NamedTuple):
+    """A way to compress pages: Arrow's name of it and parquet's number."""
+
+    name: str
+    number: int
+
+
+ZSTD, LZ4 = Codec("zstd", 6), Codec("lz4_raw", 7)
 _POOL: Final = pa.system_memory_pool()
 """Gives back what is freed: Arrow's own pool held 30 MiB more at 12.9 million rows."""
 _OPTIONAL: Final = 1
@@ -149,14 +158,14 @@ class Chunk:
     size: int
 
 
-def encode(column: Column, rows: int) -> Chunk:
+def _encode(column: Column, rows: int, codec: Codec) -> Chunk:
     """Return the compressed pages of a column; may run in any thread."""
     pages: list[pa.Buffer | bytes] = []
     size = 0
 
     def add(kind: int, content: Iterable[Bytes], field: int, header: Struct) -> None:
         nonlocal size
-        compressed, plain = _compressed(content, whole=kind == _DATA_PAGE)
+        compressed, plain = _compressed(content, codec, whole=kind == _DATA_PAGE)
         head = _packed({1: kind, 2: plain, 3: compressed.size, field: header})
         pages.extend((head, compressed))
         size += len(head) + plain
@@ -176,13 +185,13 @@ def encode(column: Column, rows: int) -> Chunk:
     return Chunk(pages, encoding, isinstance(column, Coded), size)
 
 
-def _compressed(content: Iterable[Bytes], *, whole: bool) -> tuple[pa.Buffer, int]:
-    """Return compressed bytes, and how many they were; not `whole`, piece by piece."""
-    if whole:
-        plain = np.concatenate(list(content))
-        return pa.Codec(_CODEC).compress(pa.py_buffer(plain), memory_pool=_POOL), len(plain)
+def _compressed(content: Iterable[Bytes], codec: Codec, *, whole: bool) -> tuple[pa.Buffer, int]:
+    """Return compressed bytes, and how many they were; not `whole`, piece by piece if possible."""
+    if whole or codec is LZ4:  # of which Arrow has no stream
+        plain = np.concatenate([np.empty(0, np.uint8), *content])
+        return pa.Codec(codec.name).compress(pa.py_buffer(plain), memory_pool=_POOL), len(plain)
     target, size = pa.BufferOutputStream(_POOL), 0
-    with pa.CompressedOutputStream(target, _CODEC) as stream:
+    with pa.CompressedOutputStream(target, codec.name) as stream:
         for piece in content:
             stream.write(piece)
             size += len(piece)
@@ -236,10 +245,13 @@ class ParquetFile:
         Where; an existing file is replaced.
     columns
         Name -> DuckDB's name of the type, a key of `_TYPES`.
+    codec
+        How pages are compressed: `ZSTD` for files that are kept and given away, `LZ4` for those that
+        are read again at once.
     """
 
-    def __init__(self, path: Path, columns: Mapping[str, str]) -> None:
-        self._columns = columns
+    def __init__(self, path: Path, columns: Mapping[str, str], codec: Codec = ZSTD) -> None:
+        self._columns, self._codec = columns, codec
         self._groups: list[Value] = []
         self._rows = 0
         self._file: IO[bytes] = path.open("wb")
@@ -259,6 +271,10 @@ class ParquetFile:
                 footer = _packed(self._metadata())
                 file.write(footer + len(footer).to_bytes(4, "little") + _MAGIC)
 
+    def encode(self, column: Column, rows: int) -> Chunk:
+        """Return a column's pages for `write_group`; may run in any thread."""
+        return _encode(column, rows, self._codec)
+
     def write_group(self, chunks: Iterator[Chunk], rows: int) -> None:
         """Write a group of rows: one chunk for each column, in order."""
         columns: list[Value] = []
@@ -272,7 +288,7 @@ class ParquetFile:
                 1: _TYPES[kind][0],
                 2: [_RLE, chunk.encoding, *([_PLAIN] if chunk.has_dictionary else [])],
                 3: [name],
-                4: _ZSTD,
+                4: self._codec.number,
                 5: I64(rows),
                 6: I64(chunk.size),
                 7: I64(self._file.tell() - begin),

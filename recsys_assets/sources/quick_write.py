@@ -19,13 +19,13 @@ from recsys_assets.sources.coded import CodedFiles
 from recsys_assets.sources.numbered import Numbered
 from recsys_assets.sources.numbered_texts import LENGTH_BYTES, NumberedTexts, Put
 from recsys_assets.sources.parquet_pages import (
+    LZ4,
     Chunk,
     Coded,
     Column,
     ParquetFile,
     Plain,
     Steps,
-    encode,
 )
 from recsys_assets.sources.record_kernels import Bytes, Int32
 
@@ -137,7 +137,7 @@ class NumberedRows:
                 chunks: dict[Column, Future[Chunk]] = {}
                 for column in columns(part):
                     if column not in chunks:
-                        chunks[column] = pool.submit(encode, column, size)
+                        chunks[column] = pool.submit(file.encode, column, size)
                     order.append(column)
                 file.write_group((chunks[column].result() for column in order), size)
 
@@ -315,6 +315,7 @@ def _stretches(rows: int, size: int) -> Iterator[slice]:
 
 
 def _write(path: Path, schema: Mapping[str, str], groups: Iterator[_Rows]) -> None:
-    with ParquetFile(path, schema) as file:
+    # Written with zstd and read three times they took 0.5 s longer, and 149 MB instead of 224.
+    with ParquetFile(path, schema, LZ4) as file:
         for rows, columns in groups:
-            file.write_group((encode(column, rows) for column in columns), rows)
+            file.write_group((file.encode(column, rows) for column in columns), rows)

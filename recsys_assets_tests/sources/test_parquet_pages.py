@@ -13,7 +13,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from recsys_assets.sources import parquet_pages
-from recsys_assets.sources.parquet_pages import Coded, Column, ParquetFile, Plain, Steps, encode
+from recsys_assets.sources.parquet_pages import (
+    LZ4,
+    ZSTD,
+    Codec,
+    Coded,
+    Column,
+    ParquetFile,
+    Plain,
+    Steps,
+)
 from recsys_assets.sources.record_kernels import Bytes
 
 SCHEMA = {
@@ -60,18 +69,20 @@ def columns(values: list[int], texts: list[str]) -> list[Column]:
     groups=st.lists(RUNS, min_size=1, max_size=3),
     texts=st.lists(st.text(max_size=9), max_size=40, unique=True),
     page=st.sampled_from([8, 24, 1 << 17]),
+    codec=st.sampled_from([ZSTD, LZ4]),
 )
-@example(groups=[[(0, 40), (1, 3), (0, 17), (5, 1)]], texts=["a"], page=24)
+@example(groups=[[(0, 40), (1, 3), (0, 17), (5, 1)]], texts=["a"], page=24, codec=LZ4)
+@example(groups=[[(0, 1)]], texts=[], page=24, codec=LZ4)
 @settings(max_examples=40, deadline=None)
-def test_reads_back(groups: list[list[tuple[int, int]]], texts: list[str], page: int):
+def test_reads_back(groups: list[list[tuple[int, int]]], texts: list[str], page: int, codec: Codec):
     """A wrong bit in a page would change rows in silence, or make a file that nobody can read."""
     every = [[value for value, count in runs for _ in range(count)] for runs in groups]
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(parquet_pages, "_ROWS_PER_PAGE", page)
         path = Path(folder) / "x.parquet"
-        with ParquetFile(path, SCHEMA) as file:
+        with ParquetFile(path, SCHEMA, codec) as file:
             for values in every:
-                chunks = (encode(column, len(values)) for column in columns(values, texts))
+                chunks = (file.encode(column, len(values)) for column in columns(values, texts))
                 file.write_group(chunks, len(values))
         expected = [
             (
@@ -100,7 +111,7 @@ def test_an_error_leaves_no_whole_file(tmp_path: Path):
     """A file whose writer failed must not look complete."""
     path = tmp_path / "x.parquet"
     with pytest.raises(ZeroDivisionError), ParquetFile(path, {"at": "TIMESTAMP"}) as file:
-        file.write_group(iter([encode(None, 3)]), 3)
+        file.write_group(iter([file.encode(None, 3)]), 3)
         raise ZeroDivisionError
     with pytest.raises(pa.ArrowInvalid):
         pq.read_table(path)
