@@ -106,8 +106,9 @@ def _ordered_tracks(
         reading = pool.submit(read_texts, coded.tracks, c.TRACK_ID)
         trained = count_in_training(connection, coded, rule, c.TRACK_NUMBER)
         ids = reading.result()
-    order = order_by_count_and_id(trained, ids)
-    names = read_tails(coded.tracks, c.TRACK_NAME, ids)
+        reading_names = pool.submit(read_tails, coded.tracks, c.TRACK_NAME, ids)
+        order = order_by_count_and_id(trained, ids)
+        names = reading_names.result()
     numbers = [
         _stretches(_artist_indices(connection, coded), order),
         _stretches(_album_indices(connection, coded), order),
