@@ -28,11 +28,14 @@ class Figures:
 def run_once(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Figures:
     """Run a command to its end; its output goes to `log`.
 
+    What others have left to be written is written first: syncs of a small file wait for all of it.
+
     Raises
     ------
     SystemExit
         If it fails, with the end of its output.
     """
+    os.sync()
     with log.open("ab") as stream:
         started = time.perf_counter()
         child = os.posix_spawn(
