@@ -61,7 +61,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "name": "Name relative to the raw folder.",
     "mtime_ns": "Time of the last change, nanoseconds since 1970.",
     "ctime_ns": "The same of content, name or rights, which no program can set back.",
-    "digest": "BLAKE2b of the unpacked content.",
+    "digest": "SHA-256 of the unpacked content; of a large file, of its pieces' hashes.",
     "container": "plain, gz or zip.",
     "member": "Name inside the archive, if it is in one.",
     "ignored": "Why the file is not read; null for those that are.",

@@ -14,6 +14,7 @@ from recsys_assets import columns as c
 from recsys_assets.automation.jobs import REFRESH
 from recsys_assets.errors import SourceError
 from recsys_assets.settings import Settings
+from recsys_assets.sources.known_files import recognition_version
 from recsys_assets.sources.manifest import RawManifest, scan_raw
 
 RAW_FILES_CHANGED = "raw_files_changed"
@@ -40,12 +41,13 @@ def build_sensors(settings: Settings) -> Sequence[dg.SensorDefinition]:
             return dg.SkipReason(
                 "the embedded demo data never changes; set RECSYS_RAW to watch files"
             )
-        previous = _from_cursor(context.cursor) if context.cursor else None
+        previous = _from_cursor(context.cursor or "{}")
         try:
             manifest = scan_raw(settings.raw, previous=previous)
         except SourceError as error:
             return dg.SkipReason(f"the raw files cannot be used now: {error}")
-        cursor = json.dumps(manifest.to_arrow().to_pylist())
+        found = {"code": recognition_version(), "files": manifest.to_arrow().to_pylist()}
+        cursor = json.dumps(found)
         materialised = last_materialised_version(context.instance)
         if manifest.data_version == materialised:
             return dg.SensorResult(
@@ -66,9 +68,15 @@ def build_sensors(settings: Settings) -> Sequence[dg.SensorDefinition]:
     return [raw_files_changed]
 
 
-def _from_cursor(cursor: str) -> RawManifest:
-    """Return the manifest of the last look, so that unchanged files are not hashed again."""
-    return RawManifest.from_arrow(pa.Table.from_pylist(json.loads(cursor)))
+def _from_cursor(cursor: str) -> RawManifest | None:
+    """Return the manifest of the last look, so that unchanged files are not hashed again.
+
+    None if other code took it: its hashes may be others, and would never be those of a run.
+    """
+    found = json.loads(cursor)
+    if not isinstance(found, dict) or found.get("code") != recognition_version():
+        return None
+    return RawManifest.from_arrow(pa.Table.from_pylist(found["files"]))
 
 
 def last_materialised_version(instance: dg.DagsterInstance) -> str | None:

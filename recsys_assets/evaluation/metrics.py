@@ -51,7 +51,10 @@ DESCRIPTIONS: Mapping[str, str] = {
     COLD_QUERY_SHARE: "share of playlists of whose query training saw no track",
     COVERAGE_100: "share of the training catalogue that is recommended to anybody",
     GINI_100: "inequality of how often items are recommended: 0 all alike, 1 one item only",
-    TUTORIAL_HIT_RATE_100: "hit rate @100 by the tutorial's rules: last track only, random if cold",
+    TUTORIAL_HIT_RATE_100: (
+        "hit rate @100 by the tutorial's rules: last track only, random if cold; of at most 10,000 "
+        "playlists"
+    ),
     QUERIES_PER_SECOND: "playlists that the model continues in a second",
     PLAYLISTS: "playlists that were measured",
 }

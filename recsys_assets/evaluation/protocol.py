@@ -65,8 +65,8 @@ def evaluate(
     Returns
     -------
     Evaluation
-        Every metric of `metrics.DESCRIPTIONS` over all playlists; hit rate @100 and the number of
-        playlists on every slice.
+        Every metric of `metrics.DESCRIPTIONS` over all playlists, by the tutorial's rules over a
+        sample of many; hit rate @100 and the number of playlists on every slice.
 
     Raises
     ------

@@ -80,7 +80,8 @@ def ingest(
         Folder in which is kept what was made of each file, so that the next ingestion reads only
         files whose content is new; the result is the same with it and without.
     memory_limit, threads
-        For DuckDB, for example ``"2GB"``; beyond the limit it spills into `scratch`.
+        For DuckDB, for example ``"2GB"``; beyond the limit it spills into `scratch`. What is done
+        without it takes two threads, or three, whatever `threads` is.
     progress
         Told of every file read.
 
@@ -110,7 +111,7 @@ def ingest(
             work = Workspace(connection, manifest, options, folder, progress, known)
             with replaced_folder(CodedFiles.beside(cleaned_path).folder) as coded:
                 write = _clean_quickly if quick else _clean_by_sql
-                staged, taken = write(work, asides[0], CodedFiles(coded), threads)
+                staged, taken = write(work, asides[0], CodedFiles(coded))
                 connection.execute(
                     f"COPY ({_rejected(work, staged)}) TO {literal(str(asides[1]))} {_COPY}"
                 )
@@ -154,10 +155,9 @@ def ingest(
 
 
 def _clean_by_sql(
-    work: Workspace, cleaned: Path, coded: CodedFiles, threads: int | None
+    work: Workspace, cleaned: Path, coded: CodedFiles
 ) -> tuple[Staged, Mapping[int, int]]:
     """Write the cleaned and the coded rows of any format; returns the rows taken of each file."""
-    del threads  # the connection's
     staged = _READERS[work.manifest.format](work)
     apply_filters(work, staged)
     _require_rows(work, staged)
@@ -171,10 +171,10 @@ def _clean_by_sql(
 
 
 def _clean_quickly(
-    work: Workspace, cleaned: Path, coded: CodedFiles, threads: int | None
+    work: Workspace, cleaned: Path, coded: CodedFiles
 ) -> tuple[Staged, Mapping[int, int]]:
     """Do the same for #nowplaying files without filters, faster and in less memory."""
-    staged, numbered, taken = nowplaying.read(work, threads=threads)
+    staged, numbered, taken = nowplaying.read(work)
     apply_filters(work, staged)
     _require_rows(work, staged)
     work.progress("writing the cleaned rows")

@@ -46,7 +46,7 @@ def scan_known(raw: Path, store: Path, *, trust: bool, progress: Progress = sile
         As `scan_raw`.
     """
     started = time.time_ns()
-    code = code_version(*_CODE)
+    code = recognition_version()
     entries = [one for one in _stored(store) if one.get("code") == code] if trust else []
     previous = RawManifest.from_arrow(pa.Table.from_pylist(entries)) if entries else None
     manifest = scan_raw(raw, previous=previous, progress=progress)
@@ -60,6 +60,11 @@ def scan_known(raw: Path, store: Path, *, trust: bool, progress: Progress = sile
     write_json(own, settled)
     own.replace(store)
     return manifest
+
+
+def recognition_version() -> str:
+    """Return a version of the code that recognises and hashes files: another finds other things."""
+    return code_version(*_CODE)
 
 
 def _stored(store: Path) -> list[dict[str, Any]]:

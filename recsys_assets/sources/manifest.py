@@ -127,7 +127,7 @@ class RawManifest:
     def from_arrow(cls, table: pa.Table) -> "RawManifest":
         """Take back what `to_arrow` returned; columns may come in any order.
 
-        A sensor's cursor of an earlier version lacks `ctime_ns`; 0 is that of no file.
+        A table that an earlier version stored lacks `ctime_ns`; 0 is that of no file.
         """
         if "ctime_ns" not in table.column_names:
             table = table.append_column("ctime_ns", pa.array([0] * len(table), pa.int64()))

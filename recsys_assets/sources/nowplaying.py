@@ -27,7 +27,7 @@ def stage(work: Workspace) -> Staged:
     )
 
 
-def read(work: Workspace, *, threads: int | None) -> tuple[Staged, Numbered, list[int]]:
+def read(work: Workspace) -> tuple[Staged, Numbered, list[int]]:
     """Read #nowplaying files the quick way, which knows no filters; the result is the same.
 
     Returns
@@ -42,7 +42,7 @@ def read(work: Workspace, *, threads: int | None) -> tuple[Staged, Numbered, lis
     fields = Fields(
         (_USER, "user_name"), (_ARTIST, "artist"), (_TRACK, "track"), (_PLAYLIST, "playlist")
     )
-    numbered, files, taken = read_quickly(work, fields, _columns, threads=threads)
+    numbered, files, taken = read_quickly(work, fields, _columns)
     return _staged(files), numbered, taken
 
 

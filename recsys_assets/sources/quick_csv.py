@@ -67,7 +67,7 @@ class Fields:
 
 
 def read_quickly(
-    work: Workspace, fields: Fields, columns: Columns, *, threads: int | None
+    work: Workspace, fields: Fields, columns: Columns
 ) -> tuple[Numbered, list[FileRead], list[int]]:
     """Read every file of the manifest; odd lines are staged in the table ``staged``.
 
@@ -77,8 +77,6 @@ def read_quickly(
         Connection, manifest and options; no filters.
     fields, columns
         What the four fields are called, and the SQL that judges odd lines.
-    threads
-        At most so many at once; the result does not depend on it.
 
     Returns
     -------
@@ -97,7 +95,7 @@ def read_quickly(
     files: list[FileRead] = []
     taken: list[int] = []
     merged: Numbered | None = None
-    with ThreadPoolExecutor(max(1, (threads or 3) - 1), thread_name_prefix="recsys") as pool:
+    with ThreadPoolExecutor(1, thread_name_prefix="recsys") as pool:
         for number, file in enumerate(work.manifest.files):
             started = time.monotonic()
             part = work.parts.find(file)

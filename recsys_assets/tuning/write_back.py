@@ -29,6 +29,7 @@ from recsys_assets.tuning.space import Value
 
 _ALIAS = re.compile(r"\s*:\s*(\*[^\s,\[\]{}]+)")
 _ANCHOR = re.compile(r"&[^\s,\[\]{}]+[ \t]*")
+_BOM = re.compile(r"\A\ufeff")
 _GAP = re.compile(r" +(?=#)")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _NOT_TEXT = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
@@ -144,7 +145,8 @@ _Pair = tuple[yaml.Node, yaml.Node]
 
 def _entry(text: str, name: str) -> yaml.MappingNode | None:
     """Return the entry of that name, with the marks of its place in the text."""
-    top = yaml.compose(text, Loader=CandidatesLoader)
+    # Libyaml does not count a byte order mark in its places; it counts a line end instead.
+    top = yaml.compose(_BOM.sub("\n", text), Loader=CandidatesLoader)
     found = None if top is None else _own(top, ENTRIES)
     for node in [] if found is None else found[1].value:
         pair = _own(node, NAME)

@@ -132,8 +132,9 @@ def test_not_text_is_rejected_and_its_neighbours_are_not(tmp_path: Path):
     assert out.rejected[0]["raw_text"] == '"u","\\xff","t2","p"'
 
 
-def test_bytes_do_not_depend_on_threads(tmp_path: Path):
+def test_bytes_do_not_depend_on_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The same input gives the same bytes whatever the number of threads."""
+    monkeypatch.setattr(quick_csv, "BLOCK_BYTES", 1 << 12)  # so that there are blocks to share
     rows = [f'"u{n % 7}","A{n % 13}","t{n % 101}","p{n % 3}"' for n in range(5_000)]
     rows[77] = '"u","A","t","p" '
     raw = write(tmp_path / "x.csv", NOWPLAYING_HEADER + "\n".join(rows))
@@ -143,6 +144,19 @@ def test_bytes_do_not_depend_on_threads(tmp_path: Path):
     names = ["cleaned.parquet", *(f"coded/{one}.parquet" for one in coded)]
     for name in names:
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "4" / name).read_bytes()
+
+
+def test_the_first_rows_are_a_group_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Rows between the small first group and the next must not be lost, or places begin anew."""
+    rows = [f'"u","A{n % 5}","t{n}","p{n % 3}"' for n in range(23)]
+    raw = write(tmp_path / "x.csv", NOWPLAYING_HEADER + "\n".join(rows))
+    whole = run(raw, tmp_path / "whole")
+    monkeypatch.setattr(quick_write, "_FIRST_ROWS", 4)
+    monkeypatch.setattr(quick_write, "_ROWS_PER_GROUP", 8)
+    cut = run(raw, tmp_path / "cut")
+    written = pq.ParquetFile(tmp_path / "cut" / "cleaned.parquet").metadata
+    assert [written.row_group(at).num_rows for at in range(4)] == [4, 8, 8, 3]
+    assert cut.cleaned == whole.cleaned
 
 
 def test_long_texts_make_smaller_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

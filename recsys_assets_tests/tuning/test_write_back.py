@@ -61,6 +61,13 @@ def test_windows_line_ends(tmp_path: Path) -> None:
     assert found == expected.replace("\n", "\r\n")
 
 
+def test_byte_order_mark(tmp_path: Path) -> None:
+    """Prevents a search's result from being refused by a file that Windows' Notepad saved."""
+    found = written(tmp_path, "\ufeff" + BLOCK, "near", {"window": 7, "two_hop": 0.5})
+    expected = BLOCK.replace("window: 30    ", "window: 7     ") + "      two_hop: 0.5\n"
+    assert found == "\ufeff" + expected
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
