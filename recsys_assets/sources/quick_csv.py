@@ -164,8 +164,9 @@ class _FileReader:
         numbered.songs.reserve(rows, _BYTES_PER_SONG * rows)
         with open_bytes(Path(file.path), file.container, file.member, file.name) as stream:
             blocks = self._blocks(stream)
-            named: NewSongs | None = None
+            # New songs of the latest block, and of the one before: whose artists are being numbered.
             latest: NewSongs | None = None
+            named: NewSongs | None = None
             ahead = self._pool.submit(self._following, blocks, None)
             while True:
                 artists, block = ahead.result()
