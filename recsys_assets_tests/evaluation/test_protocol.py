@@ -143,7 +143,7 @@ def test_tutorial_rules() -> None:
 
 
 def test_tutorial_rules_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prevents a sample whose queries have other playlists' targets, or that differs from call to call."""
+    """Prevents queries with other playlists' targets, or a sample that differs from call to call."""
     monkeypatch.setattr("recsys_assets.evaluation.tutorial.MOST_QUERIES", 30)
     queries = PlaylistSet.from_lists([[0], [1], [2]] * 20)
     targets = np.array([1, 0, 2] * 20, np.int32)  # what each playlist of the third kind plays
