@@ -55,6 +55,17 @@ class Pool:
         """
         return np.where(self.ranks > 0, 1.0 / (constant + self.ranks), 0.0)
 
+    def part(self, low: int, high: int) -> "Pool":
+        """Return the candidates of queries `low` to `high` (exclusive), without copying them."""
+        rows = slice(self.offsets[low], self.offsets[high])
+        return Pool(
+            self.offsets[low : high + 1] - self.offsets[low],
+            self.items[rows],
+            self.relative[rows],
+            self.ranks[rows],
+            self.best[low:high],
+        )
+
     def where(self, keep: Bool) -> "Pool":
         """Return the rows that `keep` (bool[rows]) marks."""
         kept = np.concatenate([[0], np.cumsum(keep)])

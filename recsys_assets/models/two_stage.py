@@ -201,11 +201,9 @@ class TwoStage(Ensemble):
                 pool = self._pool(members, block, self.parameters.per_member, self._depth())
                 hit = pool.items == targets[low : low + QUERY_BLOCK][pool.owners]
                 keep = _sampled(pool, hit, self.parameters.negatives, rng)
-                among = context(pool, index.artists)[keep]
-                pool = pool.where(keep)
-                rows.append(self._features(index, block, pool, among))
+                rows.append(self._example_rows(index, block, pool, keep))
                 labels.append(hit[keep].astype(np.int32))
-                groups = np.diff(pool.offsets)
+                groups = np.bincount(pool.owners[keep], minlength=len(block))
                 sizes.append(groups[groups > 0])
             del members, index  # else they are there while the next fold's are fitted
         if not sizes:
@@ -235,22 +233,26 @@ class TwoStage(Ensemble):
     def _depth(self) -> int:
         return max(self.parameters.scored_per_member, self.parameters.per_member)
 
+    def _example_rows(
+        self, index: FeatureIndex, queries: PlaylistSet, pool: Pool, keep: Bool
+    ) -> Float32:
+        """Return the features of the rows that `keep` marks, computed by threads."""
+
+        def rows(block: tuple[int, int]) -> Float32:
+            part = pool.part(*block)
+            kept = keep[pool.offsets[block[0]] : pool.offsets[block[1]]]
+            among = context(part, index.artists)[kept]
+            return self._features(index, queries.slice(*block), part.where(kept), among)
+
+        return np.concatenate(map_blocks(rows, _blocks(queries)))
+
     def _features(
         self, index: FeatureIndex, queries: PlaylistSet, pool: Pool, among: Float32
     ) -> Float32:
-        """Return float32[rows, features] of a pool, the index's computed by threads.
+        """Return float32[rows, features] of a pool.
 
         `among` is the rows' `context` in the whole pool, of which `pool` may be a sample.
         """
-        blocks = row_blocks(len(queries), per_thread=4, smallest=8)
-
-        def fill(block: tuple[int, int]) -> Float32:
-            low, high = block
-            offsets = pool.offsets[low : high + 1] - pool.offsets[low]
-            items = pool.items[pool.offsets[low] : pool.offsets[high]]
-            return index.features(queries.slice(low, high), offsets, items)
-
-        generic = np.concatenate(map_blocks(fill, blocks))
         unranked = 2 * self._depth()
         ranks = np.log2(np.where(pool.ranks > 0, pool.ranks, unranked))
         within = (pool.ranks > 0) & (pool.ranks <= self.parameters.per_member)
@@ -271,7 +273,7 @@ class TwoStage(Ensemble):
                 ranks.astype(np.float32),
                 together.astype(np.float32),
                 among,
-                generic,
+                index.features(queries, pool.offsets, pool.items),
             ],
             axis=1,
         )
@@ -287,27 +289,36 @@ class TwoStage(Ensemble):
         return items, scores
 
     def _rank_block(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
+        depth = max(self.parameters.per_member, k)
+        whole = self._pool(self._members, queries, depth, self._depth())
+
+        def rank(block: tuple[int, int]) -> tuple[Int32, Float32]:
+            part = whole.part(*block)
+            return best_rows(part, self._values(queries.slice(*block), part), k)
+
+        ranked = map_blocks(rank, _blocks(queries))
+        return np.concatenate([one[0] for one in ranked]), np.concatenate(
+            [one[1] for one in ranked]
+        )
+
+    def _values(self, queries: PlaylistSet, whole: Pool) -> Float32:
+        """Return the scores of all that was proposed, float32[rows]."""
         per_member = self.parameters.per_member
-        whole = self._pool(self._members, queries, max(per_member, k), self._depth())
         within: Bool = np.any((whole.ranks > 0) & (whole.ranks <= per_member), axis=1)
         fused = whole.reciprocal_ranks(RANK_CONSTANT).sum(axis=1)
-        values = fused.astype(np.float32)
+        values: Float32 = fused.astype(np.float32)
         if len(self._trees.roots):
             pool = whole.where(within)
             late = pool.ranks > self._depth()
             pool.ranks[late], pool.relative[late] = 0, 0.0
-            values[within] = self._score(queries, pool)
+            among = context(pool, self._artists)
+            rows = self._features(self._index, queries, pool, among)
+            values[within] = self._trees.score(rows)
         if not within.all():  # in stage-one order, below all of the query's own pool
             lowest = np.zeros(len(queries), np.float32)
             np.minimum.at(lowest, whole.owners[within], values[within])
             values[~within] += (lowest - 1 - len(self._members))[whole.owners[~within]]
-        return best_rows(whole, values, k)
-
-    def _score(self, queries: PlaylistSet, pool: Pool) -> Float32:
-        rows = self._features(self._index, queries, pool, context(pool, self._artists))
-        edges = row_blocks(len(rows), per_thread=4, smallest=1024)
-        parts = map_blocks(lambda edge: self._trees.score(rows[edge[0] : edge[1]]), edges)
-        return np.concatenate(parts).astype(np.float32)
+        return values
 
     def _arrays(self) -> dict[str, np.ndarray]:
         return {
@@ -340,6 +351,11 @@ class TwoStage(Ensemble):
         train = PlaylistSet(arrays["train_offsets"], arrays["train_items"])
         self._index = self._indexed(train, np.arange(self.size))
         self._restore_members(arrays)
+
+
+def _blocks(queries: PlaylistSet) -> list[tuple[int, int]]:
+    """Return blocks of queries for the threads; what is made of one does not depend on others."""
+    return row_blocks(len(queries), per_thread=4, smallest=8)
 
 
 def _sampled(pool: Pool, hit: Bool, negatives: int, rng: np.random.Generator) -> Bool:

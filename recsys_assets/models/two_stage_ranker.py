@@ -5,12 +5,14 @@ OpenMP threads, which do not survive a fork, and gives the same bits on any numb
 the trees look at is `two_stage_features.py`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from recsys_assets.models.kernels import kernel
+from recsys_assets.models.quick_forest import QuickForest
 from recsys_assets.models.topk import readonly
 from recsys_assets.playlists import Float32, Float64, Int32, Int64
 
@@ -48,7 +50,9 @@ class Trees:
         return cls(empty, empty, np.empty(0), empty, empty, np.empty(0))
 
     def score(self, rows: Float32) -> Float64:
-        """Return float64[n], the scores of float32[n, features]."""
+        """Return float64[n], the scores of finite float32[n, features]."""
+        if self._quick is not None:
+            return self._quick.score(rows)
         scores = np.empty(len(rows))
         _score_rows(
             readonly(rows), readonly(self.roots), readonly(self.features),
@@ -56,6 +60,10 @@ class Trees:
             readonly(self.leaves), scores,
         )  # fmt: skip
         return scores
+
+    @cached_property
+    def _quick(self) -> QuickForest | None:
+        return QuickForest.of(**self.arrays())
 
     def joined(self, other: "Trees") -> "Trees":
         """Return a forest whose score is the sum of both forests' scores."""
@@ -75,7 +83,7 @@ class Trees:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the forest as named arrays."""
-        return dict(vars(self))
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 @kernel
