@@ -79,8 +79,8 @@ class QuickForest:
         )
         with np.errstate(over="ignore"):  # beyond float32: infinity, whose next one below is finite
             lower = thresholds.astype(np.float32)
-        # Not above: what was rounded up becomes the next one below.
-        lower = np.where(lower > thresholds, np.nextafter(lower, np.float32(-np.inf)), lower)
+            below = np.nextafter(lower, np.float32(-np.inf))
+        lower = np.where(lower > thresholds, below, lower)  # what was rounded up
         by_feature = np.lexsort((thresholds, features))
         width = int(features.max(initial=-1)) + 1
         starts = np.zeros(width + 1, np.int32)

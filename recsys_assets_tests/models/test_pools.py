@@ -28,6 +28,17 @@ def test_merge_by_hand() -> None:
     assert (part.offsets.tolist(), part.items.tolist()) == ([0, 2, 2], [2, 9])
 
 
+def test_part_by_hand() -> None:
+    """Prevents a block of queries that sees candidates or best scores of another one."""
+    pool = merge(ITEMS, SCORES, 10, ITEMS.shape[2])
+    part = pool.part(1, 2)
+    assert (part.offsets.tolist(), part.items.tolist()) == ([0, 1], [1])
+    assert (part.ranks.tolist(), part.scores.tolist()) == ([[1, 0]], [[5, 0]])
+    assert pool.part(0, 1).scores.tolist() == pool.scores[:4].tolist()
+    nothing = pool.part(1, 1)
+    assert (nothing.offsets.tolist(), len(nothing.items), len(nothing.best)) == ([0], 0, 0)
+
+
 def test_deeper_places_are_looked_up_only() -> None:
     """Prevents candidates that nobody proposed, and a proposed one without a member's deep place."""
     pool = merge(ITEMS, SCORES, 10, 1)

@@ -1,6 +1,7 @@
 """A forest scores many rows at once as walking its trees does, to the bit."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -85,6 +86,29 @@ def test_by_hand() -> None:
     )
     rows = np.array([[0.5, 9], [0.6, 2], [0.6, 2.1]], np.float32)
     assert forest.score(rows).tolist() == [1.25, 10.25, 100.25]
+
+
+@pytest.mark.parametrize("rightwards", [True, False])
+def test_every_leaf_of_the_largest_tree(rightwards: bool) -> None:
+    """More leaves than a word has bits would send rows of the last one anywhere."""
+    splits = np.arange(MOST_LEAVES - 1, dtype=np.int32)
+    leaf, after = -1 - splits, splits + 1
+    after[-1] = -MOST_LEAVES
+    trees = Trees(
+        np.array([0], np.int32),
+        splits,
+        np.zeros(len(splits)),
+        leaf if rightwards else after,
+        after if rightwards else leaf,
+        np.arange(MOST_LEAVES, dtype=np.float64),
+    )
+    # Row r follows the chain past r splits.
+    onward = np.arange(MOST_LEAVES)[:, None] > splits
+    rows = np.where(onward == rightwards, 1, -1).astype(np.float32)
+    quick = QuickForest.of(**trees.arrays())
+    assert quick is not None
+    assert quick.masks.itemsize * 8 >= MOST_LEAVES
+    assert quick.score(rows).tolist() == list(range(MOST_LEAVES))
 
 
 def test_large_trees_are_walked() -> None:
