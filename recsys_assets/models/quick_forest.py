@@ -74,17 +74,16 @@ class QuickForest:
         )
         if np.diff(leaf_starts).max(initial=0) > MOST_LEAVES:
             return None
-        gone = ((np.uint64(1) << (end - begin).astype(np.uint64)) - np.uint64(1)) << begin.astype(
-            np.uint64
-        )
+        one, width, place = np.uint64(1), (end - begin).astype(np.uint64), begin.astype(np.uint64)
+        gone = ((one << width) - one) << place
         with np.errstate(over="ignore"):  # beyond float32: infinity, whose next one below is finite
             lower = thresholds.astype(np.float32)
             below = np.nextafter(lower, np.float32(-np.inf))
         lower = np.where(lower > thresholds, below, lower)  # what was rounded up
         by_feature = np.lexsort((thresholds, features))
-        width = int(features.max(initial=-1)) + 1
-        starts = np.zeros(width + 1, np.int32)
-        np.cumsum(np.bincount(features, minlength=width), out=starts[1:])
+        counts = np.bincount(features)
+        starts = np.zeros(len(counts) + 1, np.int32)
+        np.cumsum(counts, out=starts[1:])
         return cls(
             starts,
             lower[by_feature],

@@ -296,10 +296,8 @@ class TwoStage(Ensemble):
             part = whole.part(*block)
             return best_rows(part, self._values(queries.slice(*block), part), k)
 
-        ranked = map_blocks(rank, _blocks(queries))
-        return np.concatenate([one[0] for one in ranked]), np.concatenate(
-            [one[1] for one in ranked]
-        )
+        items, scores = zip(*map_blocks(rank, _blocks(queries)), strict=True)
+        return np.concatenate(items), np.concatenate(scores)
 
     def _values(self, queries: PlaylistSet, whole: Pool) -> Float32:
         """Return the scores of all that was proposed, float32[rows]."""

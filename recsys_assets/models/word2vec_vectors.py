@@ -1,5 +1,5 @@
 # ruff: noqa: ANN401  (numba and llvmlite have no types)
-"""Vector instructions for rows of float32 matrices inside numba's kernels.
+"""Vector instructions for rows of matrices of 4-byte values inside numba's kernels.
 
 Written out, because LLVM unrolls loops over so few numbers before it could vectorise them, and cannot
 prove that two rows do not overlap: CBOW learned half as fast. No method of learning belongs here.
@@ -37,7 +37,7 @@ FUSED = ("contract",)
 
 
 def address(context: Any, builder: Any, kind: Any, array: Any, index: Any, index_kind: Any) -> Any:
-    """Emit the address of a row of a C-contiguous float32[n, d], as one of vectors."""
+    """Emit the address of a row of a C-contiguous matrix of 4-byte values, as one of float vectors."""
     view = context.make_array(kind)(context, builder, array)
     stride = builder.extract_value(view.strides, 0)
     place = context.cast(builder, index, index_kind, types.int64)
