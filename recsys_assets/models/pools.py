@@ -2,14 +2,17 @@
 
 Merging the members' ranked lists, scores and ranks of every candidate by member, and cutting a scored
 pool to the best `k`. Which recommenders propose is `members.py`; how candidates are scored is the
-families' own business (`blend.py`, `two_stage.py`). The kernel calls no other one (see `kernels.py`).
+families' own business (`blend.py`, `two_stage.py`). Heaps are `kernels.py`'s.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from recsys_assets.models.kernels import kernel
+from recsys_assets.models import kernels
+from recsys_assets.models.kernels import _push, _sort_best_first, kernel
+from recsys_assets.models.topk import readonly
 from recsys_assets.playlists import MISSING, Bool, Float32, Float64, Int32, Int64
 
 
@@ -168,12 +171,18 @@ def best_rows(pool: Pool, values: Float32, k: int) -> tuple[Int32, Float32]:
         ``-inf`` beside `MISSING`.
     """
     n = len(pool.offsets) - 1
-    owners = pool.owners
-    order = np.lexsort((pool.items, -values, owners))
-    place = np.arange(len(order)) - pool.offsets[owners]
-    chosen = place < k
     items = np.full((n, k), MISSING, np.int32)
     scores = np.full((n, k), -np.inf, np.float32)
-    items[owners[chosen], place[chosen]] = pool.items[order[chosen]]
-    scores[owners[chosen], place[chosen]] = values[order[chosen]]
+    _rank_rows(readonly(pool.offsets), readonly(pool.items), readonly(values), items, scores)
     return items, scores
+
+
+@partial(kernel, helpers=(kernels,))
+def _rank_rows(
+    offsets: Int64, pool_items: Int32, values: Float32, items: Int32, scores: Float32
+) -> None:
+    for query in range(len(offsets) - 1):
+        found = 0
+        for row in range(offsets[query], offsets[query + 1]):
+            found = _push(scores[query], items[query], found, values[row], pool_items[row])
+        _sort_best_first(scores[query], items[query], found)

@@ -1,8 +1,9 @@
 """Two stages: members propose candidates, boosted trees re-rank them.
 
 Cross-fitted examples inside the training playlists, the ranker's fit, and ranking. Members stand in
-`members.py`, folds in `folds.py`, pools in `pools.py`, features in `two_stage_features.py`,
-`two_stage_latest.py` and `two_stage_context.py`, trees in `two_stage_ranker.py`.
+`members.py`, folds in `folds.py`, pools in `pools.py`, features in `two_stage_proposals.py`,
+`two_stage_context.py`, `two_stage_features.py` and `two_stage_latest.py`, trees in
+`two_stage_ranker.py`.
 """
 
 from typing import Any, ClassVar, Literal
@@ -22,23 +23,21 @@ from recsys_assets.models.members import (
 from recsys_assets.models.parallel import map_blocks, row_blocks
 from recsys_assets.models.pools import Pool, best_rows
 from recsys_assets.models.topk import check_queries
-from recsys_assets.models.two_stage_context import CONTEXT, RANK_CONSTANT, context
+from recsys_assets.models.two_stage_context import CONTEXT, RANK_CONSTANT, context, fusion
 from recsys_assets.models.two_stage_features import FIXED, FeatureIndex
 from recsys_assets.models.two_stage_latest import ALL_FEATURES, LatestIndex
+from recsys_assets.models.two_stage_proposals import (
+    OF_MEMBER,
+    TOGETHER,
+    add_proposals,
+    width,
+)
 from recsys_assets.models.two_stage_ranker import Trees, fit_trees
 from recsys_assets.models.two_stage_songs import song_numbers
 from recsys_assets.playlists import Bool, Catalog, Float32, Int32, Int64, PlaylistSet
 from recsys_assets.progress import Progress
 
-TOGETHER = (
-    "proposing_members",
-    "best_rank",
-    "mean_rank",
-    "mean_relative",
-    "most_relative",
-)
-"""Features of what all members say of a candidate together."""
-COLUMNS = ("relative", "score", "rank", *TOGETHER, *CONTEXT, *ALL_FEATURES)
+COLUMNS = (*OF_MEMBER, *TOGETHER, *CONTEXT, *ALL_FEATURES)
 """What a row holds, in order; the first three once for each member."""
 SHORTEST_SHARE = 3
 """An earlier target stands in the last two thirds of its playlist, where queries have some length."""
@@ -132,12 +131,12 @@ class TwoStage(Ensemble):
 
     def _own_bytes(self, train: PlaylistSet, items: int) -> int:
         p, members = self.parameters, len(self.parameters.members)
-        width = 3 * members + len(COLUMNS) - 3
+        columns = width(members) + len(CONTEXT) + len(ALL_FEATURES)
         cuts = min(p.training_playlists, len(train)) * p.targets_per_playlist
         examples = min(cuts, p.examples)
         # Rows twice while they are put together, and LightGBM's bins.
-        learned = examples * (1 + p.negatives) * 9 * width
-        ranked = QUERY_BLOCK * members * (16 * self._depth() + 8 * p.per_member * width)
+        learned = examples * (1 + p.negatives) * 9 * columns
+        ranked = QUERY_BLOCK * members * (16 * self._depth() + 8 * p.per_member * columns)
         index = 48 * len(train.items) + (4 * len(FIXED) + 16) * items
         return super()._own_bytes(train, items) + index + max(learned, ranked)
 
@@ -253,30 +252,13 @@ class TwoStage(Ensemble):
 
         `among` is the rows' `context` in the whole pool, of which `pool` may be a sample.
         """
-        unranked = 2 * self._depth()
-        ranks = np.log2(np.where(pool.ranks > 0, pool.ranks, unranked))
-        within = (pool.ranks > 0) & (pool.ranks <= self.parameters.per_member)
-        together = np.stack(
-            [
-                within.sum(axis=1),
-                ranks.min(axis=1),
-                ranks.mean(axis=1),
-                pool.relative.mean(axis=1),
-                pool.relative.max(axis=1),
-            ],
-            axis=1,
-        )
-        return np.concatenate(
-            [
-                pool.relative,
-                pool.scores,
-                ranks.astype(np.float32),
-                together.astype(np.float32),
-                among,
-                index.features(queries, pool.offsets, pool.items),
-            ],
-            axis=1,
-        )
+        own = width(pool.ranks.shape[1])
+        before = own + len(CONTEXT)
+        rows = index.features(queries, pool.offsets, pool.items, before=before)
+        per_member, depth = self.parameters.per_member, self._depth()
+        add_proposals(rows, pool, proposed=per_member, depth=depth)
+        rows[:, own:before] = among
+        return rows
 
     def _rank(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
         check_queries(queries, self.size)
@@ -303,8 +285,7 @@ class TwoStage(Ensemble):
         """Return the scores of all that was proposed, float32[rows]."""
         per_member = self.parameters.per_member
         within: Bool = np.any((whole.ranks > 0) & (whole.ranks <= per_member), axis=1)
-        fused = whole.reciprocal_ranks(RANK_CONSTANT).sum(axis=1)
-        values: Float32 = fused.astype(np.float32)
+        values: Float32 = fusion(whole, RANK_CONSTANT).astype(np.float32)
         if len(self._trees.roots):
             pool = whole.where(within)
             late = pool.ranks > self._depth()

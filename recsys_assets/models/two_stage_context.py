@@ -5,9 +5,13 @@ the whole pool, before examples are drawn from it. Features of a candidate and i
 `two_stage_features.py`.
 """
 
+import itertools
+
 import numpy as np
 
 from recsys_assets.models.pools import Pool
+from recsys_assets.models.topk import readonly
+from recsys_assets.models.two_stage_pool_kernels import fill_context, fuse
 from recsys_assets.playlists import MISSING, Float32, Float64, Int32, Int64
 
 RANK_CONSTANT = 60.0
@@ -37,55 +41,33 @@ def context(pool: Pool, artists: Int32) -> Float32:
     artists : int32[size]
         Of every item, `MISSING` where not known.
     """
-    fused = pool.reciprocal_ranks(RANK_CONSTANT).sum(axis=1)
-    sharp = pool.reciprocal_ranks(SHARP_CONSTANT).sum(axis=1)
-    owners = pool.owners
-    sizes = np.diff(pool.offsets)
-    best = _most(fused, owners, len(sizes))[owners]
-    artist = artists[pool.items].astype(np.int64)
-    known = artist != MISSING
-    groups = int(artist.max(initial=MISSING)) + 2
-    _, group = np.unique(owners * groups + artist + 1, return_inverse=True)
-    count = int(group.max(initial=-1)) + 1
-    total = np.bincount(owners, sharp, len(sizes))[owners]
-    of_artist = [
-        np.bincount(group, sharp, count)[group] / total,
-        _most(fused, group, count)[group] / best,
-        np.log2(_places(fused, group)),
-        np.log1p(np.bincount(group, minlength=count))[group],
-    ]
-    columns = [
-        fused,
-        sharp,
-        fused / best,
-        np.log2(_places(fused, owners)),
-        np.log2(_places(sharp, owners)),
-        np.log(np.maximum(sizes, 1))[owners],
-        *(np.where(known, column, 0.0) for column in of_artist),
-    ]
-    return np.stack(columns, axis=1).astype(np.float32)
+    fused, sharp = fusion(pool, RANK_CONSTANT), fusion(pool, SHARP_CONSTANT)
+    out = np.empty((len(fused), len(CONTEXT)), np.float32)
+    fill_context(
+        readonly(pool.offsets), readonly(pool.items), readonly(artists),
+        int(artists.max(initial=MISSING)) + 1, fused, sharp, _best_first(fused, pool.offsets),
+        _best_first(sharp, pool.offsets), out,
+    )  # fmt: skip
+    return out
 
 
-def _most(values: Float64, groups: Int64, count: int) -> Float64:
-    """Return float64[count]: the largest value of each group."""
-    most = np.zeros(count)
-    np.maximum.at(most, groups, values)
-    return most
+def fusion(pool: Pool, constant: float) -> Float64:
+    """Return float64[rows]: the sum of all members' ``1 / (constant + rank)``.
 
-
-def _places(values: Float64, groups: Int64) -> Int64:
-    """Return int64[n]: the place of each value in its group, from 1, largest first.
-
-    Equal values share the better place: their order in the pool is that of the members, and no rank.
+    Reciprocal rank fusion (Cormack, Clarke & Buettcher, SIGIR 2009).
     """
-    order = np.lexsort((-values, groups))
-    ordered, values = groups[order], values[order]
-    at = np.arange(len(order))
-    first = np.ones(len(order), bool)
-    first[1:] = ordered[1:] != ordered[:-1]
-    step = first.copy()
-    step[1:] |= values[1:] != values[:-1]
-    places = np.empty(len(order), np.int64)
-    starts = np.maximum.accumulate(np.where(first, at, 0))
-    places[order] = np.maximum.accumulate(np.where(step, at, 0)) - starts + 1
-    return places
+    reciprocals = 1.0 / (constant + np.arange(pool.ranks.max(initial=0) + 1))
+    reciprocals[0] = 0.0  # not in the list
+    fused = np.empty(len(pool.items))
+    fuse(readonly(pool.ranks), reciprocals, fused)
+    return fused
+
+
+def _best_first(values: Float64, offsets: Int64) -> Int64:
+    """Return int64[rows]: the rows of each query, largest value first."""
+    falling = -values
+    order = np.empty(len(values), np.int64)
+    for start, stop in itertools.pairwise(offsets.tolist()):
+        order[start:stop] = np.argsort(falling[start:stop])
+        order[start:stop] += start
+    return order

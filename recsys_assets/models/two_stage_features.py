@@ -1,16 +1,17 @@
 """What the second stage looks at: features of a candidate beside its query, apart from members' scores.
 
-An index of the training playlists with what is fixed of an item, and the kernel that fills the features
-of a pool's rows. Features by members (scores, ranks) are `two_stage.py`'s, versions of a song
-`two_stage_songs.py`'s; the ranker is `two_stage_ranker.py`. The kernel calls none of another file.
+An index of the training playlists with what is fixed of an item, and the names of the features that
+`two_stage_kernels.py` counts by it. Features by members are `two_stage_proposals.py`'s, versions of a
+song `two_stage_songs.py`'s; the ranker is `two_stage_ranker.py`.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from recsys_assets.models.kernels import kernel
 from recsys_assets.models.topk import readonly
+from recsys_assets.models.two_stage_kernels import TAIL, fill_joint
 from recsys_assets.playlists import MISSING, Float32, Int32, Int64, PlaylistSet
 
 FIXED = (
@@ -64,15 +65,6 @@ JOINT = (
 )
 FEATURES = (*FIXED, *OF_QUERY, *JOINT)
 
-NEVER = 999.0
-MOST_OCCURRENCES = 2000
-"""Plays of one candidate that are looked at; of more, evenly spaced ones that count several times."""
-TAIL = 5
-RECENCY, LENGTH_DISCOUNT = 0.8, 0.4
-"""Exponents of the overlap: of the places from the query's end, and of the playlist's length."""
-NEAR, NEAR_RECENCY = 3, 0.5
-"""Places to either side that are near, and the exponent of a near item's distance in the query."""
-
 
 @dataclass(frozen=True, eq=False)
 class FeatureIndex:
@@ -86,6 +78,8 @@ class FeatureIndex:
         int32[total]; the playlist of every play.
     play_offsets, plays
         int64[size + 1], int64[total]; where every item stands in `items`.
+    play_artists
+        int32[total]; the artist of every play.
     artists, albums, songs
         int32[size]; `MISSING` where not known (never a song's: an item is a song of its own then).
     fixed
@@ -97,10 +91,13 @@ class FeatureIndex:
     owners: Int32
     play_offsets: Int64
     plays: Int64
+    play_artists: Int32
     artists: Int32
     albums: Int32
     songs: Int32
     fixed: Float32
+    width: ClassVar[int] = len(FEATURES)
+    """Number of features."""
 
     @classmethod
     def build(
@@ -146,255 +143,37 @@ class FeatureIndex:
             owners,
             np.concatenate([[0], np.cumsum(counts)]),
             np.argsort(items, kind="stable"),
+            artist,
             artists,
             albums,
             songs,
             fixed,
         )
 
-    def features(self, queries: PlaylistSet, pool_offsets: Int64, pool_items: Int32) -> Float32:
-        """Return float32[rows, len(FEATURES)] of the candidates of each query."""
-        out = np.zeros((len(pool_items), len(FEATURES)), np.float32)
-        _fill(
+    def features(
+        self, queries: PlaylistSet, pool_offsets: Int64, pool_items: Int32, *, before: int = 0
+    ) -> Float32:
+        """Return float32[rows, before + width] of the candidates of each query.
+
+        The first `before` columns are zeros, for others to fill.
+        """
+        rows = np.zeros((len(pool_items), before + self.width), np.float32)
+        self._fill(queries, pool_offsets, pool_items, rows, before)
+        return rows
+
+    def _fill(
+        self, queries: PlaylistSet, pool_offsets: Int64, pool_items: Int32, out: Float32, at: int
+    ) -> None:
+        """Fill the columns of `out` from `at` on."""
+        fill_joint(
             readonly(queries.offsets), readonly(queries.items), readonly(pool_offsets),
             readonly(pool_items), readonly(self.offsets), readonly(self.items),
             readonly(self.owners), readonly(self.play_offsets), readonly(self.plays),
-            readonly(self.artists), readonly(self.albums), readonly(self.songs),
-            readonly(self.fixed), _groups(self.artists), _groups(self.albums), _groups(self.songs),
-            out,
+            readonly(self.artists), readonly(self.play_artists), readonly(self.albums),
+            readonly(self.songs), readonly(self.fixed), _groups(self.artists),
+            _groups(self.albums), _groups(self.songs), out, at,
         )  # fmt: skip
-        return out
 
 
 def _groups(numbers: Int32) -> int:
     return int(numbers.max(initial=-1)) + 1
-
-
-@kernel
-def _fill(  # noqa: PLR0912, PLR0915  (numba inlines no closures)
-    query_offsets: Int64,
-    query_items: Int32,
-    pool_offsets: Int64,
-    pool_items: Int32,
-    offsets: Int64,
-    items: Int32,
-    owners: Int32,
-    play_offsets: Int64,
-    plays: Int64,
-    artists: Int32,
-    albums: Int32,
-    songs: Int32,
-    fixed: Float32,
-    artist_groups: int,
-    album_groups: int,
-    song_groups: int,
-    out: Float32,
-) -> None:
-    """Fill `out`, the features of every row of a pool. Arrays by group are zeroed after each query."""
-    playlists = len(offsets) - 1
-    overlap = np.zeros(playlists)
-    shared = np.zeros(playlists, np.int32)
-    last_at = np.full((2, playlists), -1, np.int64)
-    touched = np.empty(playlists, np.int32)
-    artist_counts = np.zeros(artist_groups, np.int32)
-    artist_distances = np.zeros(artist_groups, np.int32)
-    album_counts = np.zeros(album_groups, np.int32)
-    album_distances = np.zeros(album_groups, np.int32)
-    song_distances = np.zeros(song_groups, np.int32)
-    item_distances = np.zeros(fixed.shape[0], np.int32)
-    columns = fixed.shape[1]
-    for query in range(len(query_offsets) - 1):
-        start, stop = query_offsets[query], query_offsets[query + 1]
-        length = stop - start
-        known = 0
-        with_artist = 0
-        distinct = 0
-        runs = 0
-        plays_sum = 0.0
-        latest_sum = 0.0
-        latest = 0
-        touched_count = 0
-        highest = 0.0
-        overlap_sum = 0.0
-        last_artist = MISSING
-        run = 0
-        in_run = True
-        before = -2
-        for distance in range(1, length + 1):
-            item = query_items[stop - distance]
-            artist = MISSING if item == MISSING else artists[item]
-            if distance == 1:
-                last_artist = artist
-            in_run = in_run and artist == last_artist
-            run += in_run
-            runs += artist != before or artist == MISSING
-            before = artist
-            if item == MISSING:
-                continue
-            if item_distances[item] == 0:
-                item_distances[item] = distance
-            if artist != MISSING:
-                with_artist += 1
-                if artist_counts[artist] == 0:
-                    distinct += 1
-                    artist_distances[artist] = distance
-                artist_counts[artist] += 1
-            album = albums[item]
-            if album != MISSING:
-                if album_counts[album] == 0:
-                    album_distances[album] = distance
-                album_counts[album] += 1
-            if song_distances[songs[item]] == 0:
-                song_distances[songs[item]] = distance
-            low, high = play_offsets[item], play_offsets[item + 1]
-            known += high > low
-            plays_sum += fixed[item, 0]
-            if distance <= 5:
-                latest_sum += fixed[item, 0]
-                latest += 1
-            rarity = np.log((playlists + 1.0) / (high - low + 1.0))
-            weight = distance**-RECENCY * max(rarity, 0.0)
-            for at in range(low, high):
-                place = plays[at]
-                owner = owners[place]
-                if shared[owner] == 0:
-                    touched[touched_count] = owner
-                    touched_count += 1
-                shared[owner] += 1
-                overlap[owner] += weight
-                if distance <= 2 and last_at[distance - 1, owner] < 0:
-                    last_at[distance - 1, owner] = place
-        for at in range(touched_count):
-            owner = touched[at]
-            overlap[owner] /= (offsets[owner + 1] - offsets[owner]) ** LENGTH_DISCOUNT
-            highest = max(highest, overlap[owner])
-            overlap_sum += overlap[owner]
-        latest_plays = latest_sum / max(latest, 1)
-        for row in range(pool_offsets[query], pool_offsets[query + 1]):
-            item = pool_items[row]
-            artist, album = artists[item], albums[item]
-            low, high = play_offsets[item], play_offsets[item + 1]
-            step = max(1, -(-(high - low) // MOST_OCCURRENCES))
-            looked = 0
-            with_last = 0
-            next_of_last = 0
-            within_5 = 0
-            gap = NEVER
-            with_second = 0
-            within_3 = 0
-            after_artist = 0
-            sharing = 0
-            most_shared = 0
-            best_overlap = 0.0
-            sum_overlap = 0.0
-            near_sum = 0.0
-            near_most = 0.0
-            artists_sum = 0.0
-            artists_most = 0.0
-            for at in range(low, high, step):
-                place = plays[at]
-                owner = owners[place]
-                looked += 1
-                near = 0.0
-                near_artists = 0.0
-                first = max(offsets[owner], place - NEAR)
-                end = min(offsets[owner + 1], place + NEAR + 1)
-                for beside in range(first, end):
-                    neighbour = items[beside]
-                    other_artist = artists[neighbour]
-                    if beside != place and item_distances[neighbour] > 0:
-                        near += item_distances[neighbour] ** -NEAR_RECENCY
-                    if (
-                        other_artist >= 0
-                        and other_artist != artist
-                        and artist_distances[other_artist] > 0
-                    ):
-                        near_artists += artist_distances[other_artist] ** -NEAR_RECENCY
-                near_sum += near
-                near_most = max(near_most, near)
-                artists_sum += near_artists
-                artists_most = max(artists_most, near_artists)
-                if (
-                    last_artist != MISSING
-                    and place > offsets[owner]
-                    and artists[items[place - 1]] == last_artist
-                ):
-                    after_artist += 1
-                if shared[owner] == 0:
-                    continue
-                sharing += 1
-                most_shared = max(most_shared, shared[owner])
-                best_overlap = max(best_overlap, overlap[owner])
-                sum_overlap += overlap[owner]
-                other = last_at[0, owner]
-                if other >= 0:
-                    with_last += 1
-                    next_of_last += place == other + 1
-                    within_5 += other < place <= other + 5
-                    gap = min(gap, float(abs(place - other)))
-                other = last_at[1, owner]
-                if other >= 0:
-                    with_second += 1
-                    within_3 += other < place <= other + 3
-            for column in range(columns):
-                out[row, column] = fixed[item, column]
-            at = columns
-            out[row, at] = length
-            out[row, at + 1] = known / max(length, 1)
-            out[row, at + 2] = distinct / max(with_artist, 1)
-            out[row, at + 3] = length / max(runs, 1)
-            out[row, at + 4] = plays_sum / max(known, 1)
-            out[row, at + 5] = latest_plays
-            out[row, at + 6] = np.log1p(touched_count)
-            out[row, at + 7] = highest
-            at += 8
-            out[row, at] = fixed[item, 0] - latest_plays
-            out[row, at + 3] = NEVER
-            out[row, at + 6] = NEVER
-            if artist != MISSING:
-                out[row, at + 1] = artist_counts[artist]
-                out[row, at + 2] = artist_counts[artist] / max(with_artist, 1)
-                if artist_counts[artist] > 0:
-                    out[row, at + 3] = artist_distances[artist]
-                if artist == last_artist:
-                    out[row, at + 4] = run
-            if album != MISSING and album_counts[album] > 0:
-                out[row, at + 5] = album_counts[album]
-                out[row, at + 6] = album_distances[album]
-            distance = song_distances[songs[item]]
-            out[row, at + 7] = distance if distance > 0 else NEVER
-            out[row, at + 8] = with_last * step
-            out[row, at + 9] = next_of_last * step
-            out[row, at + 10] = within_5 * step
-            out[row, at + 11] = gap
-            out[row, at + 12] = with_second * step
-            out[row, at + 13] = within_3 * step
-            out[row, at + 14] = after_artist * step
-            out[row, at + 15] = sharing / max(looked, 1)
-            out[row, at + 16] = most_shared
-            out[row, at + 17] = best_overlap
-            out[row, at + 18] = sum_overlap / max(looked, 1)
-            if overlap_sum > 0.0:
-                out[row, at + 19] = best_overlap / highest
-                out[row, at + 20] = sum_overlap * step / overlap_sum
-            out[row, at + 21] = near_sum / max(looked, 1)
-            out[row, at + 22] = near_most
-            out[row, at + 23] = artists_sum / max(looked, 1)
-            out[row, at + 24] = artists_most
-        for at in range(touched_count):
-            owner = touched[at]
-            overlap[owner] = 0.0
-            shared[owner] = 0
-            last_at[0, owner] = -1
-            last_at[1, owner] = -1
-        for at in range(start, stop):
-            item = query_items[at]
-            if item == MISSING:
-                continue
-            item_distances[item] = 0
-            if artists[item] != MISSING:
-                artist_counts[artists[item]] = 0
-                artist_distances[artists[item]] = 0
-            if albums[item] != MISSING:
-                album_counts[albums[item]] = 0
-            song_distances[songs[item]] = 0

@@ -1,16 +1,19 @@
 """Features of a candidate beside the query's last items: shares of their plays, steps between artists.
 
-Built on the features of `two_stage_features.py`, whose counts they put in proportion. No kernel:
-all of it is array arithmetic.
+Built on the features of `two_stage_features.py`, whose counts they put in proportion. The kernel is in
+`two_stage_kernels.py`.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
+from recsys_assets.models.topk import readonly
 from recsys_assets.models.two_stage_features import FEATURES, FeatureIndex
-from recsys_assets.playlists import MISSING, Float32, Float64, Int32, Int64, PlaylistSet
+from recsys_assets.models.two_stage_kernels import fill_latest
+from recsys_assets.playlists import MISSING, Float32, Int32, Int64, PlaylistSet
 
 LATEST = (
     "last_plays",  # log(1 + plays of the query's last item)
@@ -25,65 +28,81 @@ ALL_FEATURES = (*FEATURES, *LATEST)
 
 
 @dataclass(frozen=True, eq=False)
+class Steps:
+    """Steps between artists, by one of the two.
+
+    Attributes
+    ----------
+    offsets
+        int64[artists + 1]; artist `a` has the entries ``offsets[a]:offsets[a + 1]``.
+    artists, counts
+        int32, int64 [entries]: the other one, and how often.
+    """
+
+    offsets: Int64
+    artists: Int32
+    counts: Int64
+
+    @classmethod
+    def of(cls, artists: Int64, others: Int64, counts: Int64, size: int) -> "Steps":
+        """Index steps that are sorted by ``int64[entries]`` `artists`, numbers below `size`."""
+        offsets = np.searchsorted(artists, np.arange(size + 1)).astype(np.int64)
+        return cls(offsets, others.astype(np.int32), counts)
+
+
+@dataclass(frozen=True, eq=False)
 class LatestIndex(FeatureIndex):
     """The index of training playlists with the steps from artist to artist."""
 
+    width: ClassVar[int] = len(ALL_FEATURES)
+
     def __post_init__(self) -> None:
         # Now, and once: from Python 3.12 on, every thread that asks first would count all of it.
-        for name in ("_steps", "_artist_count", "_artist_plays"):
+        for name in ("_after", "_before", "_artist_plays"):
             getattr(self, name)
 
     @cached_property
-    def _steps(self) -> tuple[Int64, Int64]:
-        """Keys ``before * groups + after`` of neighbouring items' artists, sorted, and how often."""
-        artists = self.artists[self.items].astype(np.int64)
-        before, after = artists[:-1], artists[1:]
+    def _after(self) -> Steps:
+        """By artist, those whose items directly follow its own."""
+        before, after = self.play_artists[:-1], self.play_artists[1:]
         step = (self.owners[1:] == self.owners[:-1]) & (before != MISSING) & (after != MISSING)
-        return np.unique(before[step] * self._artist_count + after[step], return_counts=True)
+        keys = before[step].astype(np.int64) * self._artist_count + after[step]
+        keys, counts = np.unique(keys, return_counts=True)
+        return Steps.of(*np.divmod(keys, self._artist_count), counts, self._artist_count)
 
     @cached_property
+    def _before(self) -> Steps:
+        """By artist, those whose items its own directly follow."""
+        after = self._after
+        artists = np.repeat(np.arange(self._artist_count), np.diff(after.offsets))
+        order = np.argsort(after.artists, kind="stable")
+        return Steps.of(
+            after.artists[order].astype(np.int64),
+            artists[order],
+            after.counts[order],
+            self._artist_count,
+        )
+
+    @property
     def _artist_count(self) -> int:
         return int(self.artists.max(initial=0)) + 1
 
     @cached_property
     def _artist_plays(self) -> Int64:
-        artists = self.artists[self.items]
-        return np.bincount(artists[artists != MISSING], minlength=self._artist_count)
+        known = self.play_artists != MISSING
+        return np.bincount(self.play_artists[known], minlength=self._artist_count)
 
-    def _times(self, before: Int64, after: Int64) -> Int64:
-        """Return int64[rows]: how often artist `after` directly follows `before`."""
-        keys, counts = self._steps
-        times = np.zeros(len(before), np.int64)
-        if len(keys):
-            wanted = before * self._artist_count + after
-            place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-            found = (before != MISSING) & (after != MISSING) & (keys[place] == wanted)
-            times[found] = counts[place[found]]
-        return times
-
-    def features(self, queries: PlaylistSet, pool_offsets: Int64, pool_items: Int32) -> Float32:
-        """Return float32[rows, len(ALL_FEATURES)] of the candidates of each query."""
-        rows = super().features(queries, pool_offsets, pool_items)
-        owners = np.repeat(np.arange(len(queries)), np.diff(pool_offsets))
-        last, second = _from_end(queries, 1)[owners], _from_end(queries, 2)[owners]
-        artist = np.where(last == MISSING, MISSING, self.artists[last]).astype(np.int64)
-        candidate = self.artists[pool_items].astype(np.int64)
-        steps = self._times(artist, candidate)
-        plays_of_artist = np.where(artist == MISSING, 0, self._artist_plays[artist])
-        latest = [
-            np.log1p(self._plays(last)),
-            rows[:, FEATURES.index("with_last")] / np.maximum(self._plays(last), 1),
-            rows[:, FEATURES.index("next_of_last")] / np.maximum(self._plays(last), 1),
-            rows[:, FEATURES.index("with_second")] / np.maximum(self._plays(second), 1),
-            steps / np.maximum(plays_of_artist, 1),
-            np.log1p(steps),
-            np.log1p(self._times(candidate, artist)),
-        ]
-        return np.concatenate([rows, np.stack(latest, axis=1).astype(np.float32)], axis=1)
-
-    def _plays(self, items: Int32) -> Float64:
-        plays = self.play_offsets[items + 1] - self.play_offsets[items]
-        return np.where(items == MISSING, 0, plays).astype(np.float64)
+    def _fill(
+        self, queries: PlaylistSet, pool_offsets: Int64, pool_items: Int32, out: Float32, at: int
+    ) -> None:
+        super()._fill(queries, pool_offsets, pool_items, out, at)
+        after, before = self._after, self._before
+        fill_latest(
+            readonly(pool_offsets), readonly(pool_items), _from_end(queries, 1),
+            _from_end(queries, 2), readonly(self.play_offsets), readonly(self.artists),
+            self._artist_plays, after.offsets, after.artists, after.counts, before.offsets,
+            before.artists, before.counts, at + FEATURES.index("with_last"), out, at + len(FEATURES),
+        )  # fmt: skip
 
 
 def _from_end(queries: PlaylistSet, place: int) -> Int32:

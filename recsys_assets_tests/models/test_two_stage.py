@@ -13,10 +13,12 @@ from recsys_assets.errors import StorageError
 from recsys_assets.models.base import Recommender
 from recsys_assets.models.folds import truncated
 from recsys_assets.models.pools import Pool, merge
-from recsys_assets.models.two_stage import TOGETHER, TwoStage, TwoStageParameters, _sampled
+from recsys_assets.models.two_stage import TwoStage, TwoStageParameters, _sampled
 from recsys_assets.models.two_stage_context import CONTEXT, context
-from recsys_assets.models.two_stage_features import FEATURES, NEVER, FeatureIndex
+from recsys_assets.models.two_stage_features import FEATURES, FeatureIndex
+from recsys_assets.models.two_stage_kernels import NEVER
 from recsys_assets.models.two_stage_latest import ALL_FEATURES, LatestIndex
+from recsys_assets.models.two_stage_proposals import TOGETHER
 from recsys_assets.models.two_stage_ranker import _parse, fit_trees
 from recsys_assets.models.two_stage_songs import song_numbers
 from recsys_assets.playlists import MISSING, Catalog, PlaylistSet
@@ -104,7 +106,7 @@ def test_features_by_hand() -> None:
 def test_steps_are_counted_before_threads_ask() -> None:
     """Prevents each of many threads from sorting all steps at once, and a first request that waits."""
     index = LatestIndex.build(TRAIN, ARTISTS, ALBUMS, SONGS)
-    assert {"_steps", "_artist_count", "_artist_plays"} <= set(vars(index))
+    assert {"_after", "_before", "_artist_plays"} <= set(vars(index))
 
 
 def test_members_features_by_hand() -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from recsys_assets.models.pools import Pool
-from recsys_assets.models.two_stage import TOGETHER, TwoStage, TwoStageParameters
+from recsys_assets.models.two_stage import TwoStage, TwoStageParameters
 from recsys_assets.models.two_stage_context import CONTEXT, context
 from recsys_assets.models.two_stage_features import FeatureIndex
+from recsys_assets.models.two_stage_proposals import TOGETHER
 from recsys_assets.playlists import MISSING, Catalog, Float32, PlaylistSet
 from recsys_assets_tests.models.blocks import PARAMETERS, SIZE, block_playlists
 
