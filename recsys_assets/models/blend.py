@@ -17,7 +17,7 @@ from recsys_assets.models.members import (
     Member,
     default_members,
 )
-from recsys_assets.models.pools import Pool, best_rows
+from recsys_assets.models.pools import Pool
 from recsys_assets.models.topk import check_queries
 from recsys_assets.playlists import Bool, Catalog, Float32, Float64, Int32, Int64, PlaylistSet
 from recsys_assets.progress import Progress, Ticker
@@ -162,14 +162,10 @@ class Blend(Ensemble):
 
     def _rank(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
         check_queries(queries, self.size)
-        items = np.empty((len(queries), k), np.int32)
-        scores = np.empty((len(queries), k), np.float32)
-        for low in range(0, len(queries), QUERY_BLOCK):
-            block = slice(low, low + QUERY_BLOCK)
-            part = queries.slice(low, low + QUERY_BLOCK)
-            pool = self._pool(self._members, part, max(self.parameters.per_member, k))
-            items[block], scores[block] = best_rows(pool, self._values(pool, self._weights), k)
-        return items, scores
+        proposed = max(self.parameters.per_member, k)
+        return self._best_of_pools(
+            queries, k, proposed, 0, lambda _, pool: self._values(pool, self._weights)
+        )
 
     def _arrays(self) -> dict[str, np.ndarray]:
         return {"weights": self._weights, **self._member_arrays()}

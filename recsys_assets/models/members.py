@@ -5,19 +5,20 @@ under prefixed names. Playlists held out inside training are `folds.py`; how the
 are combined belongs to the families `blend` and `two_stage`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from recsys_assets.models.base import Hyperparameters, Recommender
-from recsys_assets.models.pools import Pool, merge
+from recsys_assets.models.parallel import map_blocks, row_blocks
+from recsys_assets.models.pools import Pool, best_rows, merge
 from recsys_assets.models.topk import Search, top_k_dense
 from recsys_assets.playlists import Catalog, Float32, Int32, PlaylistSet
 from recsys_assets.progress import Progress
 
-QUERY_BLOCK = 1024
+QUERY_BLOCK = 2048
 """Queries ranked by all members at a time: bounds the lists held in memory."""
 
 
@@ -125,13 +126,44 @@ class Ensemble(Recommender):
         Scores and ranks of a candidate are looked up in the `scored` best of every member, where
         that is more.
         """
-        ranked = [member._rank(queries, max(proposed, scored)) for member in members]
-        return merge(
-            np.stack([items for items, _ in ranked]),
-            np.stack([scores for _, scores in ranked]),
-            self.size,
-            proposed,
-        )
+        lists = _lists(members, queries, max(proposed, scored))
+        return merge(*lists, self.size, proposed)
+
+    def _best_of_pools(
+        self,
+        queries: PlaylistSet,
+        k: int,
+        proposed: int,
+        scored: int,
+        values: Callable[[PlaylistSet, Pool], Float32],
+    ) -> tuple[Int32, Float32]:
+        """Rank each query's pool by `values`, by threads for a few queries each.
+
+        Parameters
+        ----------
+        values
+            Given queries and their pool, the scores of its rows; those of one query do not depend
+            on the others.
+        """
+        items = np.empty((len(queries), k), np.int32)
+        scores = np.empty((len(queries), k), np.float32)
+        for start in range(0, len(queries), QUERY_BLOCK):
+            block = queries.slice(start, start + QUERY_BLOCK)
+            lists = _lists(self._members, block, max(proposed, scored))
+
+            def rank(
+                part: tuple[int, int],
+                start: int = start,
+                block: PlaylistSet = block,
+                lists: tuple[Int32, Float32] = lists,
+            ) -> None:
+                low, high = part
+                pool = merge(*lists, self.size, proposed, low=low, high=high)
+                rows = slice(start + low, start + high)
+                items[rows], scores[rows] = best_rows(pool, values(block.slice(*part), pool), k)
+
+            map_blocks(rank, query_blocks(block))
+        return items, scores
 
     def _member_arrays(self) -> dict[str, np.ndarray]:
         return {
@@ -152,3 +184,14 @@ class Ensemble(Recommender):
                     if name.startswith(prefix)
                 }
             )
+
+
+def _lists(members: list[Recommender], queries: PlaylistSet, depth: int) -> tuple[Int32, Float32]:
+    """Return the members' rankings, int32 and float32 [members, queries, depth]."""
+    ranked = [member._rank(queries, depth) for member in members]
+    return np.stack([items for items, _ in ranked]), np.stack([scores for _, scores in ranked])
+
+
+def query_blocks(queries: PlaylistSet) -> list[tuple[int, int]]:
+    """Return blocks of queries for the threads; what is made of one does not depend on others."""
+    return row_blocks(len(queries), per_thread=4, smallest=8)

@@ -81,8 +81,16 @@ class Pool:
         )
 
 
-def merge(items: Int32, scores: Float32, size: int, proposed: int) -> Pool:
-    """Merge the members' lists.
+def merge(
+    items: Int32,
+    scores: Float32,
+    size: int,
+    proposed: int,
+    *,
+    low: int = 0,
+    high: int | None = None,
+) -> Pool:
+    """Merge the members' lists of queries `low` to `high` (exclusive), all of them if not said.
 
     Parameters
     ----------
@@ -95,19 +103,21 @@ def merge(items: Int32, scores: Float32, size: int, proposed: int) -> Pool:
         The first so many of each list are candidates; those behind only give a candidate of
         another member its score and rank.
     """
-    members, n, _ = items.shape
-    room = int(np.count_nonzero(items[:, :, :proposed] != MISSING))
+    members = len(items)
+    high = items.shape[1] if high is None else high
+    room = int(np.count_nonzero(items[:, low:high, :proposed] != MISSING))
     pool = Pool(
-        np.zeros(n + 1, np.int64),
+        np.zeros(high - low + 1, np.int64),
         np.empty(room, np.int32),
         np.zeros((room, members), np.float32),
         np.zeros((room, members), np.int32),
-        np.maximum(scores[:, :, 0], 0.0).T,
+        np.maximum(scores[:, low:high, 0], 0.0).T,
     )
-    slots = np.full(size, -1, np.int64)
+    slots = np.full(size, -1, np.int32)
     rows = _merge_rows(
-        items, scores, proposed, slots, pool.offsets, pool.items, pool.relative, pool.ranks
-    )
+        items, scores, low, high, proposed, slots, pool.offsets, pool.items, pool.relative,
+        pool.ranks,
+    )  # fmt: skip
     return Pool(pool.offsets, pool.items[:rows], pool.relative[:rows], pool.ranks[:rows], pool.best)
 
 
@@ -115,17 +125,19 @@ def merge(items: Int32, scores: Float32, size: int, proposed: int) -> Pool:
 def _merge_rows(
     items: Int32,
     scores: Float32,
+    low: int,
+    high: int,
     proposed: int,
-    slots: Int64,
+    slots: Int32,
     out_offsets: Int64,
     out_items: Int32,
     out_relative: Float32,
     out_ranks: Int32,
 ) -> int:
-    """Fill a pool and return its rows; `slots` is int64[size] scratch of -1, given back as such."""
-    members, n, depth = items.shape
+    """Fill a pool and return its rows; `slots` is int32[size] scratch of -1, given back as such."""
+    members, _, depth = items.shape
     written = 0
-    for query in range(n):
+    for query in range(low, high):
         first = written
         for member in range(members):
             for at in range(min(proposed, depth)):
@@ -151,7 +163,7 @@ def _merge_rows(
                     out_relative[row, member] = score / best
         for row in range(first, written):
             slots[out_items[row]] = -1
-        out_offsets[query + 1] = written
+        out_offsets[query - low + 1] = written
     return written
 
 

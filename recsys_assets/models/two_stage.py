@@ -19,9 +19,10 @@ from recsys_assets.models.members import (
     EnsembleParameters,
     Member,
     default_members,
+    query_blocks,
 )
-from recsys_assets.models.parallel import map_blocks, row_blocks
-from recsys_assets.models.pools import Pool, best_rows
+from recsys_assets.models.parallel import map_blocks
+from recsys_assets.models.pools import Pool
 from recsys_assets.models.topk import check_queries
 from recsys_assets.models.two_stage_context import CONTEXT, RANK_CONSTANT, context, fusion
 from recsys_assets.models.two_stage_features import FIXED, FeatureIndex
@@ -136,7 +137,9 @@ class TwoStage(Ensemble):
         examples = min(cuts, p.examples)
         # Rows twice while they are put together, and LightGBM's bins.
         learned = examples * (1 + p.negatives) * 9 * columns
-        ranked = QUERY_BLOCK * members * (16 * self._depth() + 8 * p.per_member * columns)
+        # A thread has a quarter of its share of the block's rows at a time (`query_blocks`).
+        rows = p.per_member * (8 * members + 2 * columns)
+        ranked = QUERY_BLOCK * members * (16 * self._depth() + rows)
         index = 48 * len(train.items) + (4 * len(FIXED) + 16) * items
         return super()._own_bytes(train, items) + index + max(learned, ranked)
 
@@ -173,7 +176,10 @@ class TwoStage(Ensemble):
         labels: list[Int32] = []
         sizes: list[Int64] = []
         folds = int(fold.max()) + 1
+        left = self.parameters.examples
         for number in range(folds):
+            if left == 0:  # of large data one fold is enough, and members are not fitted for others
+                break
             rest = train.take(np.flatnonzero(fold != number))
             own = np.flatnonzero((fold == number) & chosen & (train.lengths > 1))
             if len(rest.items) == 0 or len(own) == 0:
@@ -185,11 +191,11 @@ class TwoStage(Ensemble):
             targets = numbers.numbers[targets]
             # A target that the rest does not hold is in no pool: its query need not be ranked.
             held = np.flatnonzero(np.bincount(rest.items, minlength=self.size)[targets])
-            # A share of the bound: those of all folds add up to it.
-            most = self.parameters.examples * (number + 1) // folds
-            most -= self.parameters.examples * number // folds
-            if len(held) > most:
-                held = np.sort(rng.choice(held, most, replace=False))
+            if len(held) > left:
+                held = np.sort(rng.choice(held, left, replace=False))
+            if len(held) == 0:
+                continue
+            left -= len(held)
             queries, targets = queries.take(held), targets[held]
             members = self._fit_members(
                 rest, numbers.catalog(catalog), seed=seed, progress=progress
@@ -243,7 +249,7 @@ class TwoStage(Ensemble):
             among = context(part, index.artists)[kept]
             return self._features(index, queries.slice(*block), part.where(kept), among)
 
-        return np.concatenate(map_blocks(rows, _blocks(queries)))
+        return np.concatenate(map_blocks(rows, query_blocks(queries)))
 
     def _features(
         self, index: FeatureIndex, queries: PlaylistSet, pool: Pool, among: Float32
@@ -262,24 +268,8 @@ class TwoStage(Ensemble):
 
     def _rank(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
         check_queries(queries, self.size)
-        items = np.empty((len(queries), k), np.int32)
-        scores = np.empty((len(queries), k), np.float32)
-        for low in range(0, len(queries), QUERY_BLOCK):
-            block = slice(low, low + QUERY_BLOCK)
-            part = queries.slice(low, low + QUERY_BLOCK)
-            items[block], scores[block] = self._rank_block(part, k)
-        return items, scores
-
-    def _rank_block(self, queries: PlaylistSet, k: int) -> tuple[Int32, Float32]:
-        depth = max(self.parameters.per_member, k)
-        whole = self._pool(self._members, queries, depth, self._depth())
-
-        def rank(block: tuple[int, int]) -> tuple[Int32, Float32]:
-            part = whole.part(*block)
-            return best_rows(part, self._values(queries.slice(*block), part), k)
-
-        items, scores = zip(*map_blocks(rank, _blocks(queries)), strict=True)
-        return np.concatenate(items), np.concatenate(scores)
+        proposed = max(self.parameters.per_member, k)
+        return self._best_of_pools(queries, k, proposed, self._depth(), self._values)
 
     def _values(self, queries: PlaylistSet, whole: Pool) -> Float32:
         """Return the scores of all that was proposed, float32[rows]."""
@@ -330,11 +320,6 @@ class TwoStage(Ensemble):
         train = PlaylistSet(arrays["train_offsets"], arrays["train_items"])
         self._index = self._indexed(train, np.arange(self.size))
         self._restore_members(arrays)
-
-
-def _blocks(queries: PlaylistSet) -> list[tuple[int, int]]:
-    """Return blocks of queries for the threads; what is made of one does not depend on others."""
-    return row_blocks(len(queries), per_thread=4, smallest=8)
 
 
 def _sampled(pool: Pool, hit: Bool, negatives: int, rng: np.random.Generator) -> Bool:

@@ -11,8 +11,15 @@ from typing import ClassVar
 import numpy as np
 
 from recsys_assets.models.topk import readonly
-from recsys_assets.models.two_stage_kernels import TAIL, fill_joint
-from recsys_assets.playlists import MISSING, Float32, Int32, Int64, PlaylistSet
+from recsys_assets.models.two_stage_kernels import (
+    EDGE_BITS,
+    LENGTH_DISCOUNT,
+    NEAR,
+    TAIL,
+    UInt8,
+    fill_joint,
+)
+from recsys_assets.playlists import MISSING, Float32, Float64, Int32, Int64, PlaylistSet
 
 FIXED = (
     "plays",  # log(1 + plays in training)
@@ -74,12 +81,15 @@ class FeatureIndex:
     ----------
     offsets, items
         The training playlists.
-    owners
-        int32[total]; the playlist of every play.
+    beside
+        int32[total, 2]; `items` and their artists, side by side.
+    length_discounts
+        float64[playlists]; what a playlist's overlap is divided by.
     play_offsets, plays
         int64[size + 1], int64[total]; where every item stands in `items`.
-    play_artists
-        int32[total]; the artist of every play.
+    play_owners, play_edges
+        int32[total], uint8[total]; in the order of `plays`, the playlist of each, and how many
+        places are near it in the playlist, before it and behind it (see `EDGE_BITS`).
     artists, albums, songs
         int32[size]; `MISSING` where not known (never a song's: an item is a song of its own then).
     fixed
@@ -88,10 +98,12 @@ class FeatureIndex:
 
     offsets: Int64
     items: Int32
-    owners: Int32
+    beside: Int32
+    length_discounts: Float64
     play_offsets: Int64
     plays: Int64
-    play_artists: Int32
+    play_owners: Int32
+    play_edges: UInt8
     artists: Int32
     albums: Int32
     songs: Int32
@@ -137,13 +149,18 @@ class FeatureIndex:
             ],
             axis=1,
         ).astype(np.float32)
+        plays = np.argsort(items, kind="stable")
+        edges = np.minimum(place, NEAR) + (np.minimum(own_lengths - 1 - place, NEAR) << EDGE_BITS)
+        edges = edges.astype(np.uint8)
         return cls(
             train.offsets,
             items,
-            owners,
+            np.stack([items, artist], axis=1),
+            np.maximum(lengths, 1.0) ** LENGTH_DISCOUNT,
             np.concatenate([[0], np.cumsum(counts)]),
-            np.argsort(items, kind="stable"),
-            artist,
+            plays,
+            owners[plays],
+            edges[plays],
             artists,
             albums,
             songs,
@@ -167,9 +184,9 @@ class FeatureIndex:
         """Fill the columns of `out` from `at` on."""
         fill_joint(
             readonly(queries.offsets), readonly(queries.items), readonly(pool_offsets),
-            readonly(pool_items), readonly(self.offsets), readonly(self.items),
-            readonly(self.owners), readonly(self.play_offsets), readonly(self.plays),
-            readonly(self.artists), readonly(self.play_artists), readonly(self.albums),
+            readonly(pool_items), self.length_discounts, self.beside,
+            readonly(self.play_offsets), readonly(self.plays), self.play_owners,
+            self.play_edges, readonly(self.artists), readonly(self.albums),
             readonly(self.songs), readonly(self.fixed), _groups(self.artists),
             _groups(self.albums), _groups(self.songs), out, at,
         )  # fmt: skip

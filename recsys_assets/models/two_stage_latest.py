@@ -64,8 +64,11 @@ class LatestIndex(FeatureIndex):
     @cached_property
     def _after(self) -> Steps:
         """By artist, those whose items directly follow its own."""
-        before, after = self.play_artists[:-1], self.play_artists[1:]
-        step = (self.owners[1:] == self.owners[:-1]) & (before != MISSING) & (after != MISSING)
+        artists = self.beside[:, 1]
+        before, after = artists[:-1], artists[1:]
+        step = (before != MISSING) & (after != MISSING)
+        starts = self.offsets[1:-1]
+        step[starts[(starts > 0) & (starts < len(artists))] - 1] = False  # into another playlist
         keys = before[step].astype(np.int64) * self._artist_count + after[step]
         keys, counts = np.unique(keys, return_counts=True)
         return Steps.of(*np.divmod(keys, self._artist_count), counts, self._artist_count)
@@ -89,8 +92,8 @@ class LatestIndex(FeatureIndex):
 
     @cached_property
     def _artist_plays(self) -> Int64:
-        known = self.play_artists != MISSING
-        return np.bincount(self.play_artists[known], minlength=self._artist_count)
+        artists = self.beside[:, 1]
+        return np.bincount(artists[artists != MISSING], minlength=self._artist_count)
 
     def _fill(
         self, queries: PlaylistSet, pool_offsets: Int64, pool_items: Int32, out: Float32, at: int

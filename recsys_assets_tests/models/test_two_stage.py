@@ -16,7 +16,7 @@ from recsys_assets.models.pools import Pool, merge
 from recsys_assets.models.two_stage import TwoStage, TwoStageParameters, _sampled
 from recsys_assets.models.two_stage_context import CONTEXT, context
 from recsys_assets.models.two_stage_features import FEATURES, FeatureIndex
-from recsys_assets.models.two_stage_kernels import NEVER
+from recsys_assets.models.two_stage_kernels import MARKS, NEVER
 from recsys_assets.models.two_stage_latest import ALL_FEATURES, LatestIndex
 from recsys_assets.models.two_stage_proposals import TOGETHER
 from recsys_assets.models.two_stage_ranker import _parse, fit_trees
@@ -141,6 +141,34 @@ def test_reach_of_the_places_behind() -> None:
     within_3 = rows[:, FEATURES.index("within_3_of_second")]
     assert within_5.tolist() == [3, 5, 1, 1]  # behind 4: 0 at 3, 4 and 5; 3 at 5
     assert within_3.tolist() == [0, 3, 1, 0]  # behind 5: 1 at 2, 2 and 3; 2 at 3
+
+
+def test_windows_of_frequent_items_are_a_sample() -> None:
+    """Prevents a track of many plays from costing as much, or its counts from shrinking by that."""
+    train = PlaylistSet.from_lists([[0, 1]] * 250 + [[2, 1]] * 50)
+    artists = np.arange(3, dtype=np.int32)
+    index = LatestIndex.build(train, artists, artists, artists)
+    (row,) = index.features(
+        PlaylistSet.from_lists([[0]]), np.array([0, 1]), np.array([1], np.int32)
+    )
+    found = dict(zip(ALL_FEATURES, row.tolist(), strict=True))
+    assert (found["with_last"], found["next_of_last"]) == (250, 250)  # not of a sample
+    assert found["after_last_artist"] == 252  # 84 of 100 windows, three plays each
+    assert found["near_mean"] == pytest.approx(0.84)
+    assert found["near_most"] == 1
+
+
+def test_items_with_the_same_mark() -> None:
+    """Prevents an item from counting as near because its number ends like that of a query's item."""
+    other = 5 + MARKS
+    train = PlaylistSet.from_lists([[other, 1], [5, 2]])
+    alone = np.arange(other + 1, dtype=np.int32)
+    index = FeatureIndex.build(train, alone, alone, alone)
+    queries = PlaylistSet.from_lists([[5], [other], [5, other]])
+    rows = index.features(queries, np.arange(4) * 2, np.array([1, 2] * 3, np.int32))
+    for name in ("near_mean", "near_artists_mean"):
+        near = rows[:, FEATURES.index(name)]
+        assert near.tolist() == pytest.approx([0, 1, 1, 0, 1, 2**-0.5])
 
 
 def test_features_do_not_depend_on_the_block() -> None:
@@ -274,24 +302,30 @@ def test_examples_are_bounded() -> None:
 
 
 def test_a_bound_on_all_examples() -> None:
-    """Prevents a bound that keeps the first playlists' examples alone, or more than it says."""
+    """Prevents a bound that keeps the first playlists' alone, or fits members for what is not asked."""
     asked: list[PlaylistSet] = []
+    fitted_on: list[int] = []
 
     class Spy(TwoStage):
         def _pool(self, members: list[Recommender], queries: PlaylistSet, *rest: int) -> Pool:
             asked.append(queries)
             return super()._pool(members, queries, *rest)
 
+        def _fit_members(self, train: PlaylistSet, *rest: object, **named: object):
+            fitted_on.append(len(train))
+            return super()._fit_members(train, *rest, **named)  # type: ignore[arg-type]
+
     for bound in (10_000, 41):
         parameters = {**PARAMETERS["two_stage"], "examples": bound}
         Spy(TwoStageParameters.model_validate(parameters)).fit(
             block_playlists(), Catalog.anonymous(SIZE), seed=1
         )
-    every, _, drawn, other = ([tuple(query) for query in query_lists(one)] for one in asked)
-    assert (len(drawn), len(other)) == (20, 21)  # of each of two folds
+    every, _, drawn = ([tuple(query) for query in query_lists(one)] for one in asked)
+    assert len(drawn) == 41
+    assert len(fitted_on) == 3 + 2  # two folds and train, one fold and train
     places = [every.index(query) for query in drawn]
     assert places == sorted(places)
-    assert places[-1] > 3 * len(drawn)
+    assert places[-1] > 1.5 * len(drawn)
 
 
 def query_lists(playlists: PlaylistSet) -> list[list[int]]:
