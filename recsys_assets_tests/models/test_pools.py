@@ -39,6 +39,15 @@ def test_part_by_hand() -> None:
     assert (nothing.offsets.tolist(), len(nothing.items), len(nothing.best)) == ([0], 0, 0)
 
 
+def test_some_queries_are_merged_as_all_are() -> None:
+    """Prevents a thread's queries from getting the lists, offsets or best scores of others."""
+    whole = merge(ITEMS, SCORES, 10, 1)
+    for low, high in ((0, 1), (1, 2), (0, 2), (1, 1)):
+        part, alone = whole.part(low, high), merge(ITEMS, SCORES, 10, 1, low=low, high=high)
+        for name in ("offsets", "items", "relative", "ranks", "best"):
+            assert getattr(alone, name).tolist() == getattr(part, name).tolist()
+
+
 def test_deeper_places_are_looked_up_only() -> None:
     """Prevents candidates that nobody proposed, and a proposed one without a member's deep place."""
     pool = merge(ITEMS, SCORES, 10, 1)
