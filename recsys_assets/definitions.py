@@ -24,6 +24,7 @@ from recsys_assets.automation.terminal import TERMINAL, terminal_logger
 from recsys_assets.checks import build_checks
 from recsys_assets.grid import chosen_grid
 from recsys_assets.resources.database import DuckDBReader
+from recsys_assets.resources.event_storage import commit_without_waiting
 from recsys_assets.resources.io_manager import RecsysDuckDBIOManager
 from recsys_assets.resources.run_lock import locked_settings
 from recsys_assets.resources.tracking import MlflowTracking
@@ -94,7 +95,9 @@ def build_tracking(settings: Settings) -> MlflowTracking:
     )
 
 
-defs = build_defs()
+_settings = Settings.from_environment()
+defs = build_defs(_settings)
+commit_without_waiting(_settings.dagster)
 
 # What imports made stays until the end: a run is 0.9 s shorter when collections and the exit skip it.
 gc.freeze()

@@ -11,9 +11,11 @@ first exactly when validation or test holds it too.
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -91,6 +93,7 @@ def track_catalog_query(cleaned: Path, rule: SplitRule) -> TableQuery:
         numbering=numbering(coded),
         # Titles and ids take this one in the end; trying the others took a third of the writing.
         compression="fsst",
+        threads=2,  # 2.9 s instead of 3.7 for 2.8 million, and 35 MiB more
     )
 
 
@@ -139,11 +142,15 @@ def _ordered_tracks(
     return {_TRACKS: rows, _NUMBERS: pa.table({c.TRACK_NUMBER: order})}
 
 
-def _stretches(values: Int32, order: Int32) -> list[Int32]:
-    """Return ``values[order]`` by stretches, the last one first.
+def _stretches(values: Int32, order: Int32) -> list[npt.NDArray[np.integer[Any]]]:
+    """Return ``values[order]`` by stretches, the last one first, in integers as small as will do.
 
     Taken from the end, each is let go when it is stored.
     """
+    if len(values) == 0:
+        return []
+    least, most = np.min_scalar_type(values.min()), np.min_scalar_type(values.max())
+    values = values.astype(np.promote_types(least, most))  # of 57 MiB for 2.8 million remain 31
     begins = range(0, len(order), _ROWS_AT_ONCE)
     return [values[order[begin : begin + _ROWS_AT_ONCE]] for begin in reversed(begins)]
 

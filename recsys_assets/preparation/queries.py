@@ -11,19 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from recsys_assets.heap import give_back_freed
 from recsys_assets.preparation.lineage import record_lineage
 from recsys_assets.sources.fields import literal
-
-_ONE_AT_A_TIME: Final = {"threads": 1, "write_buffer_row_group_count": 1}
-"""Two threads take 6.4 processor seconds for 2.8 million tracks, a batch each; one takes 4.1. The
-training side of 160,000 playlists takes them 1.1 and 65 MiB more; one takes 0.6."""
-
 
 Rows: TypeAlias = pa.Table | pa.RecordBatchReader
 
@@ -45,14 +41,19 @@ class TableQuery:
         one.
     arrays
         Makes Arrow data that the SELECTs read by name; called on the same connection, before them.
-        Of a reader, which at most one of them may be and only `select` may read, a batch is taken
-        at a time: the SELECT of the first makes the table, those of the others are inserted.
+        Of a reader, which at most one of them may be and only `select` may read, `threads` batches
+        are taken at a time: the SELECT of the first makes the table, those of the others are
+        inserted.
     made_from
         The tables that the SELECT reads.
     numbering
         Hash of the coded files' numbers that the table speaks of, where it does.
     compression
         DuckDB's name of the only method to be tried; it chooses by trying all otherwise.
+    threads
+        Of DuckDB, to store the rows, if it may use so many. Two pay where each batch of a reader is
+        a group of rows as DuckDB stores it: the training side of 160,000 playlists took two 1.1
+        processor seconds and 65 MiB more, one takes 0.6.
     """
 
     select: str
@@ -63,13 +64,21 @@ class TableQuery:
     made_from: Sequence[str] = ()
     numbering: str | None = None
     compression: str = "auto"
+    threads: int = 1
 
     def create(self, connection: duckdb.DuckDBPyConnection, table: str) -> None:
         """Create or replace `table` (already quoted) and the views, inside the caller's transaction."""
+        give_back_freed()  # what the step before left: 80 MiB after a check of track_catalog's keys
         arrays = {} if self.arrays is None else self.arrays(connection)
         give_back_freed()  # what the arrays took while they were made
         readers = {name: r for name, r in arrays.items() if isinstance(r, pa.RecordBatchReader)}
-        with _settings(connection, force_compression=self.compression, **_ONE_AT_A_TIME):
+        threads = min(self.threads, _setting(connection, "threads"))
+        with _settings(
+            connection,
+            threads=threads,
+            force_compression=self.compression,
+            write_buffer_row_group_count=1,
+        ):
             try:
                 for name, rows in arrays.items():
                     connection.register(name, _next(rows) if name in readers else rows)
@@ -80,8 +89,8 @@ class TableQuery:
                     dict(self.parameters) or None,
                 )
                 for name, rows in readers.items():
-                    for batch in _ahead(rows):
-                        connection.register(name, _reader(rows.schema, batch))
+                    for batches in _ahead(rows, threads):
+                        connection.register(name, _reader(rows.schema, batches))
                         connection.execute(f"INSERT INTO {table} {self.select}")
                         give_back_freed()
             finally:
@@ -101,10 +110,7 @@ class TableQuery:
 @contextlib.contextmanager
 def _settings(connection: duckdb.DuckDBPyConnection, **values: str | int) -> Iterator[None]:
     """Change settings for a while; after an error, where no statement is taken, they stay changed."""
-    before = {
-        name: connection.execute("SELECT current_setting($name)", {"name": name}).fetchall()[0][0]
-        for name in values
-    }
+    before = {name: _setting(connection, name) for name in values}
     for name, value in values.items():
         connection.execute(f"SET {name} = {literal(str(value))}")
     yield
@@ -112,23 +118,33 @@ def _settings(connection: duckdb.DuckDBPyConnection, **values: str | int) -> Ite
         connection.execute(f"SET {name} = {literal(str(value))}")
 
 
-def _ahead(rows: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield the batches, each made by another thread while the one before it is used."""
+def _setting(connection: duckdb.DuckDBPyConnection, name: str) -> Any:  # noqa: ANN401
+    return connection.execute("SELECT current_setting($name)", {"name": name}).fetchall()[0][0]
+
+
+def _ahead(rows: Iterable[pa.RecordBatch], most: int) -> Iterator[list[pa.RecordBatch]]:
+    """Yield so many batches at a time, made by another thread while those before are used."""
     batches = iter(rows)
+
+    def following() -> list[pa.RecordBatch]:
+        return list(itertools.islice(batches, most))
+
     with ThreadPoolExecutor(1, thread_name_prefix="recsys") as pool:
-        following = pool.submit(next, batches, None)
-        while (batch := following.result()) is not None:
-            following = pool.submit(next, batches, None)
-            yield batch
+        making = pool.submit(following)
+        while taken := making.result():
+            making = pool.submit(following)
+            yield taken
 
 
 def _next(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
-    return _reader(rows.schema, *itertools.islice(rows, 1))
+    return _reader(rows.schema, list(itertools.islice(rows, 1)))
 
 
-def _reader(schema: pa.Schema, *batches: pa.RecordBatch) -> pa.RecordBatchReader:
-    # DuckDB reads a table ahead by threads of Arrow's, which keep all that they copied.
-    return pa.RecordBatchReader.from_batches(schema, batches)
+def _reader(schema: pa.Schema, batches: list[pa.RecordBatch]) -> pa.RecordBatchReader:
+    # DuckDB reads a table ahead by threads of Arrow's, which keep all that they copied. Whoever
+    # made the list still knows it: what has been taken must not stay in memory for that.
+    taken = (batches.pop(0) for _ in range(len(batches)))
+    return pa.RecordBatchReader.from_batches(schema, taken)
 
 
 def read_head(path: Path, rows: int = 5) -> pa.Table:
@@ -159,8 +175,4 @@ def markdown_table(table: pa.Table, *, longest: int = 80) -> str:
 
 def count_rows(path: Path) -> int:
     """Return the number of rows of a parquet file, from its metadata."""
-    with duckdb.connect() as connection:
-        rows = connection.execute(
-            "SELECT count(*) FROM read_parquet($path)", {"path": str(path)}
-        ).fetchall()
-    return int(rows[0][0])
+    return int(pq.read_metadata(path).num_rows)

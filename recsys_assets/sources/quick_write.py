@@ -37,6 +37,8 @@ _TEXT_BYTES_PER_GROUP: Final = 1 << 30
 """Of rows of the mean length: a dictionary of 2 GiB cannot be written."""
 _CODED_ROWS_PER_GROUP: Final = 1 << 19
 _SONGS_AT_ONCE: Final = 1 << 18
+_PLAYLISTS_AT_ONCE: Final = 1 << 16
+"""DuckDB reads groups side by side: dividing 232,000 playlists took 0.16 s in one, 0.09 s in four."""
 _TEXTS_AT_ONCE: Final = 1 << 15
 _ROWS: Final = {
     c.PLAYLIST_NUMBER: "INTEGER",
@@ -217,7 +219,7 @@ class NumberedRows:
             )
 
     def _coded_playlists(self) -> Iterator[_Rows]:
-        for part in _stretches(len(self._user_of), _SONGS_AT_ONCE):
+        for part in _stretches(len(self._user_of), _PLAYLISTS_AT_ONCE):
             number = np.arange(part.start, part.stop, dtype=np.int32)
             yield (
                 len(number),

@@ -57,18 +57,30 @@ CATALOG = (
 
 
 @pytest.mark.parametrize(
-    ("rows", "passed"),
+    ("rows", "nulls", "duplicates"),
     [
-        ("(0, 'a'), (1, 'b')", True),
-        ("(0, 'a'), (1, 'a')", False),
-        ("(0, 'a'), (0, 'b')", False),
-        ("(0, 'a'), (1, NULL)", False),
+        ("(0, 'a'), (1, 'b')", (0, 0), (0, 0)),
+        ("(1, 'b'), (0, 'a')", (0, 0), (0, 0)),
+        ("(0, 'a'), (1, 'a'), (2, 'a')", (0, 0), (0, 2)),
+        ("(0, 'a'), (0, 'b')", (0, 0), (1, 0)),
+        ("(1, 'a'), (0, 'c'), (1, 'b')", (0, 0), (1, 0)),
+        ("(0, 'a'), (1, NULL), (2, NULL)", (0, 2), (0, 0)),
+        ("(NULL, 'a'), (1, 'b'), (1, NULL)", (1, 1), (1, 0)),
     ],
 )
-def test_keys(database: Database, rows: str, passed: bool) -> None:
+def test_keys(
+    database: Database, rows: str, nulls: tuple[int, int], duplicates: tuple[int, int]
+) -> None:
     """Prevents duplicate or missing keys from reaching the models."""
     check = check_named(preparation.CHECKS, c.TRACK_CATALOG, "keys_are_unique_and_not_null")
-    assert check(database=database(CATALOG.format(rows=rows))).passed is passed
+    result = check(database=database(CATALOG.format(rows=rows)))
+    assert result.passed is not any(nulls + duplicates)
+    assert {name: value.value for name, value in result.metadata.items()} == {
+        "track_index_nulls": nulls[0],
+        "track_index_duplicates": duplicates[0],
+        "track_id_nulls": nulls[1],
+        "track_id_duplicates": duplicates[1],
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Sorting by a count and an id, and reading the coded files as arrays."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from recsys_assets import columns as c
 from recsys_assets.errors import StorageError
 from recsys_assets.preparation.catalog import (
+    _stretches,
     artist_catalog_query,
     order_by_count_and_id,
     track_catalog_query,
@@ -117,23 +119,61 @@ def test_albums_are_numbered_by_id(tmp_path: Path) -> None:
     assert found == [("a", 1), ("b", -1), ("d", 0)]
 
 
-@pytest.mark.parametrize("batches", [0, 1, 3])
-def test_a_table_of_batches(batches: int) -> None:
+ROW_GROUP = 122_880
+
+
+@pytest.mark.parametrize(
+    ("batches", "size", "threads"),
+    [(0, 2, 1), (1, 2, 1), (3, 2, 1), (0, 2, 2), (3, 2, 2), (5, ROW_GROUP, 2)],
+)
+def test_a_table_of_batches(batches: int, size: int, threads: int) -> None:
     """Prevents lost or reordered batches, and settings that outlive the table."""
     schema = pa.schema([("n", pa.int32())])
     parts = [
-        pa.record_batch([pa.array([2 * n, 2 * n + 1], pa.int32())], schema=schema)
+        pa.record_batch([pa.array(np.arange(size * n, size * (n + 1)), pa.int32())], schema=schema)
         for n in range(batches)
     ]
     query = TableQuery(
         "FROM parts",
         arrays=lambda _: {"parts": pa.RecordBatchReader.from_batches(schema, parts)},
         compression="uncompressed",
+        threads=threads,
     )
     settings = "SELECT current_setting('threads'), current_setting('force_compression')"
     with duckdb.connect(config={"threads": 3}) as connection:
         before = connection.execute(settings).fetchall()
         query.create(connection, "numbers")
         assert connection.execute(settings).fetchall() == before
-        rows = connection.execute("FROM numbers").fetchall()
-    assert rows == [(n,) for n in range(2 * batches)]
+        rows = connection.execute("FROM numbers").fetchnumpy()["n"]
+    assert rows.tolist() == list(range(size * batches))
+
+
+@pytest.mark.parametrize(("allowed", "used"), [(1, 1), (3, 2)])
+def test_threads_of_a_table(allowed: int, used: int) -> None:
+    """Prevents a table from being stored by more threads than the settings allow."""
+    seen = []
+    with duckdb.connect(config={"threads": allowed}) as connection:
+
+        def rows() -> Iterator[pa.RecordBatch]:
+            beside = connection.cursor()
+            for n in range(3):
+                seen.append(beside.execute("SELECT current_setting('threads')").fetchone())
+                yield pa.record_batch({"n": pa.array([n])})
+
+        schema = pa.schema([("n", pa.int64())])
+        reader = pa.RecordBatchReader.from_batches(schema, rows())
+        TableQuery("FROM parts", arrays=lambda _: {"parts": reader}, threads=2).create(
+            connection, "numbers"
+        )
+    assert seen == [(used,)] * 3
+
+
+@given(
+    values=st.lists(st.integers(-1, 300) | st.integers(-1, 2**31 - 1), min_size=1, max_size=20),
+    data=st.data(),
+)
+def test_stretches_in_order(values: list[int], data: st.DataObject) -> None:
+    """Prevents counts from being cut off by the small integers that they wait in."""
+    order = data.draw(st.permutations(range(len(values))))
+    stretches = _stretches(np.array(values, np.int32), np.array(order, np.int32))
+    assert [int(one) for part in reversed(stretches) for one in part] == [values[n] for n in order]
