@@ -46,11 +46,6 @@ class Pool:
         """int64[rows]: the query of each row."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
-    @property
-    def scores(self) -> Float32:
-        """float32[rows, members]: a member's own score, at least 0; 0 where not in its list."""
-        return self.relative * self.best[self.owners]
-
     def reciprocal_ranks(self, constant: float) -> Float64:
         """float64[rows, members]: ``1 / (constant + rank)``, 0 where not in the list.
 
@@ -111,7 +106,8 @@ def merge(
         np.empty(room, np.int32),
         np.zeros((room, members), np.float32),
         np.zeros((room, members), np.int32),
-        np.maximum(scores[:, low:high, 0], 0.0).T,
+        # In one layout whatever part of the queries it is of, or kernels are compiled for each.
+        np.ascontiguousarray(np.maximum(scores[:, low:high, 0], 0.0).T),
     )
     slots = np.full(size, -1, np.int32)
     rows = _merge_rows(

@@ -26,6 +26,7 @@ from recsys_assets.models.pools import Pool
 from recsys_assets.models.topk import check_queries
 from recsys_assets.models.two_stage_context import CONTEXT, RANK_CONSTANT, context, fusion
 from recsys_assets.models.two_stage_features import FIXED, FeatureIndex
+from recsys_assets.models.two_stage_kernels import MOST_WINDOWS
 from recsys_assets.models.two_stage_latest import ALL_FEATURES, LatestIndex
 from recsys_assets.models.two_stage_proposals import (
     OF_MEMBER,
@@ -38,8 +39,8 @@ from recsys_assets.models.two_stage_songs import song_numbers
 from recsys_assets.playlists import Bool, Catalog, Float32, Int32, Int64, PlaylistSet
 from recsys_assets.progress import Progress
 
-COLUMNS = (*OF_MEMBER, *TOGETHER, *CONTEXT, *ALL_FEATURES)
-"""What a row holds, in order; the first three once for each member."""
+COLUMNS = (*OF_MEMBER, *TOGETHER, *CONTEXT, *ALL_FEATURES, f"{MOST_WINDOWS} windows")
+"""What a row holds, in order, the first three once for each member; at last, counted in how many."""
 SHORTEST_SHARE = 3
 """An earlier target stands in the last two thirds of its playlist, where queries have some length."""
 

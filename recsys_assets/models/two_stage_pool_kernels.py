@@ -22,7 +22,7 @@ def fill_proposals(
     logarithms: Float32,
     out: Float32,
 ) -> None:
-    """Fill the first columns with what members say: `two_stage_proposals.COLUMNS`.
+    """Fill the first columns with what members say (`two_stage_proposals.py`).
 
     ``logarithms[rank]`` is a rank's, that of 0 the one of items beyond the list.
     """

@@ -7,6 +7,8 @@ events are is Dagster's business; tables are committed by the IO manager, which 
 """
 
 import atexit
+import contextlib
+import os
 import sqlite3
 import threading
 from pathlib import Path
@@ -14,7 +16,10 @@ from typing import Final
 
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
+_PATH: Final = "recsys_assets_path"
+"""Where the record of a connection notes its file, if that is one of these."""
 _MOST_HELD: Final = 8
 """Every run has a file of its own, and a code server lives through many."""
 
@@ -33,6 +38,7 @@ def commit_without_waiting(folder: Path) -> None:
     """
     held = _HeldFiles(folder)
     event.listen(Engine, "connect", held.opened)
+    event.listen(Engine, "close", held.closed)
     atexit.register(held.close)
 
 
@@ -44,9 +50,8 @@ class _HeldFiles:
         self._held: dict[Path, sqlite3.Connection] = {}
         self._lock = threading.Lock()
 
-    def opened(self, connection: object, record: object) -> None:
+    def opened(self, connection: object, record: ConnectionPoolEntry) -> None:
         """Make a new connection commit without waiting, and see that it is not the last one."""
-        del record
         if not isinstance(connection, sqlite3.Connection):
             return
         path = Path(connection.execute("PRAGMA database_list").fetchone()[2]).resolve()
@@ -56,11 +61,22 @@ class _HeldFiles:
         if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             return
         connection.execute("PRAGMA synchronous = NORMAL")
+        record.info[_PATH] = path
         with self._lock:
             if path not in self._held:
                 self._held[path] = _reader(path)
             if len(self._held) > _MOST_HELD:
                 self._held.pop(next(iter(self._held))).close()
+
+    def closed(self, connection: object, record: ConnectionPoolEntry) -> None:
+        """Change the time of a file that was written to, which until a checkpoint stays as it was.
+
+        Dagster's page of a run shows new events when the run's file changes.
+        """
+        path = record.info.pop(_PATH, None)
+        if path and isinstance(connection, sqlite3.Connection) and connection.total_changes:
+            with contextlib.suppress(FileNotFoundError):  # `dagster run wipe` was there before
+                os.utime(path)
 
     def close(self) -> None:
         """Close what is held: the last connection to a file moves its log into it."""

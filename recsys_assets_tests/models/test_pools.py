@@ -21,7 +21,6 @@ def test_merge_by_hand() -> None:
     assert pool.relative.tolist() == [[1, 0], [0.5, 1], [0, 0], [0, 0.5], [1, 0]]
     assert pool.ranks.tolist() == [[1, 0], [2, 1], [3, 0], [0, 2], [1, 0]]
     assert pool.best.tolist() == [[8, 3], [5, 0]]
-    assert pool.scores.tolist() == [[8, 0], [4, 3], [0, 0], [0, 1.5], [5, 0]]
     assert pool.owners.tolist() == [0, 0, 0, 0, 1]
     assert pool.reciprocal_ranks(1.0)[1].tolist() == [1 / 3, 1 / 2]
     part = pool.where(np.array([False, True, False, True, False]))
@@ -33,8 +32,10 @@ def test_part_by_hand() -> None:
     pool = merge(ITEMS, SCORES, 10, ITEMS.shape[2])
     part = pool.part(1, 2)
     assert (part.offsets.tolist(), part.items.tolist()) == ([0, 1], [1])
-    assert (part.ranks.tolist(), part.scores.tolist()) == ([[1, 0]], [[5, 0]])
-    assert pool.part(0, 1).scores.tolist() == pool.scores[:4].tolist()
+    assert (part.ranks.tolist(), part.relative.tolist()) == ([[1, 0]], [[1, 0]])
+    assert part.best.tolist() == [[5, 0]]
+    assert pool.part(0, 1).relative.tolist() == pool.relative[:4].tolist()
+    assert pool.part(0, 1).best.tolist() == pool.best[:1].tolist()
     nothing = pool.part(1, 1)
     assert (nothing.offsets.tolist(), len(nothing.items), len(nothing.best)) == ([0], 0, 0)
 
@@ -46,6 +47,8 @@ def test_some_queries_are_merged_as_all_are() -> None:
         part, alone = whole.part(low, high), merge(ITEMS, SCORES, 10, 1, low=low, high=high)
         for name in ("offsets", "items", "relative", "ranks", "best"):
             assert getattr(alone, name).tolist() == getattr(part, name).tolist()
+            assert getattr(alone, name).flags.c_contiguous  # kernels are compiled for one layout
+            assert getattr(part, name).flags.c_contiguous
 
 
 def test_deeper_places_are_looked_up_only() -> None:

@@ -13,7 +13,7 @@ from recsys_assets.errors import StorageError
 from recsys_assets.models.base import Recommender
 from recsys_assets.models.folds import truncated
 from recsys_assets.models.pools import Pool, merge
-from recsys_assets.models.two_stage import TwoStage, TwoStageParameters, _sampled
+from recsys_assets.models.two_stage import COLUMNS, TwoStage, TwoStageParameters, _sampled
 from recsys_assets.models.two_stage_context import CONTEXT, context
 from recsys_assets.models.two_stage_features import FEATURES, FeatureIndex
 from recsys_assets.models.two_stage_kernels import MARKS, NEVER
@@ -254,7 +254,7 @@ def test_examples_do_not_see_their_own_playlist() -> None:
         assert not own & rest
 
 
-@pytest.mark.parametrize("columns", [None, np.array(["relative", "rank"])])
+@pytest.mark.parametrize("columns", [None, np.array(["relative", "rank"]), np.array(COLUMNS[:-1])])
 def test_trees_of_other_features_are_refused(columns: np.ndarray | None) -> None:
     """Prevents an older version's trees from ranking by whatever stands at their features' places."""
     model = fitted("two_stage", block_playlists())

@@ -177,3 +177,10 @@ def test_stretches_in_order(values: list[int], data: st.DataObject) -> None:
     order = data.draw(st.permutations(range(len(values))))
     stretches = _stretches(np.array(values, np.int32), np.array(order, np.int32))
     assert [int(one) for part in reversed(stretches) for one in part] == [values[n] for n in order]
+
+
+def test_stretches_are_small() -> None:
+    """Prevents twice the memory where an artist is missing, for numpy's type of -1 and 70,000."""
+    order = np.arange(2, dtype=np.int32)
+    kinds = [_stretches(np.array([-1, most], np.int32), order)[0].dtype for most in (5, 70_000)]
+    assert kinds == [np.int16, np.int32]

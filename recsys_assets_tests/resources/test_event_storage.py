@@ -1,5 +1,6 @@
 """Tests of how Dagster's SQLite files are written."""
 
+import os
 import signal
 import sqlite3
 import subprocess
@@ -33,6 +34,7 @@ def engine_of(path: Path, held: event_storage._HeldFiles, *, mode: str = "WAL") 
     connection.close()
     engine = sa.create_engine(f"sqlite:///{path}", poolclass=NullPool)
     sa.event.listen(engine, "connect", held.opened)
+    sa.event.listen(engine, "close", held.closed)
     return engine
 
 
@@ -61,6 +63,21 @@ def test_no_checkpoint_at_every_event(tmp_path: Path, held: event_storage._HeldF
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT sum(number) FROM events").fetchone() == (3,)
     connection.close()
+
+
+def test_watchers_see_every_event(tmp_path: Path, held: event_storage._HeldFiles) -> None:
+    """Prevents the page of a run from showing nothing until the run is over."""
+    path = tmp_path / "instance" / "run.db"
+    engine = engine_of(path, held)
+    store(engine, 1)
+    for written in (False, True):
+        os.utime(path, (0, 0))
+        if written:
+            store(engine, 2)
+        else:
+            with engine.connect() as connection:
+                connection.execute(sa.text("SELECT number FROM events")).fetchall()
+        assert (path.stat().st_mtime > 0) is written
 
 
 @pytest.mark.parametrize(("place", "mode"), [("other/x.db", "WAL"), ("instance/x.db", "DELETE")])
