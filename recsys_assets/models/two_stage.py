@@ -141,7 +141,8 @@ class TwoStage(Ensemble):
         # A thread has a quarter of its share of the block's rows at a time (`query_blocks`).
         rows = p.per_member * (8 * members + 2 * columns)
         ranked = QUERY_BLOCK * members * (16 * self._depth() + rows)
-        index = 48 * len(train.items) + (4 * len(FIXED) + 16) * items
+        # 34 bytes of each play stay; while the index is made it takes 80.
+        index = 80 * len(train.items) + (4 * len(FIXED) + 16) * items
         return super()._own_bytes(train, items) + index + max(learned, ranked)
 
     def _fitted_trees(self, rows: Float32, labels: Int32, sizes: Int64, *, seed: int) -> Trees:
