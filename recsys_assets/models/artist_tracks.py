@@ -10,8 +10,9 @@ import numpy as np
 from pydantic import Field
 
 from recsys_assets.models.base import ARTIST, Hyperparameters, Recommender
-from recsys_assets.models.neighbour_kernels import rank_by_keys
 from recsys_assets.models.parallel import map_blocks, row_blocks
+from recsys_assets.models.row_kernels import rank_by_keys
+from recsys_assets.models.slot_kernels import slot_shift
 from recsys_assets.models.topk import check_queries, readonly
 from recsys_assets.playlists import MISSING, Catalog, Float32, Float64, Int32, PlaylistSet
 from recsys_assets.progress import Progress
@@ -81,8 +82,9 @@ class ArtistTracks(Recommender):
             rank_by_keys(
                 *block, readonly(queries.offsets), readonly(queries.items),
                 readonly(queries.offsets), readonly(keys), weights, readonly(self._row_offsets),
-                readonly(self._row_items), readonly(self._row_weights), np.zeros(self.size),
-                np.empty(self.size, np.int32), np.empty(self.size, np.float32), items, scores,
+                readonly(self._row_items), readonly(self._row_weights), slot_shift(k, self.size),
+                np.zeros(self.size), np.empty(self.size, np.int32),
+                np.empty(self.size, np.float32), items, scores,
             )  # fmt: skip
 
         map_blocks(rank, row_blocks(len(queries)))

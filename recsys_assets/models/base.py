@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from recsys_assets.errors import DataError, OtherVersionError
+from recsys_assets.models.kept import Kept, KeptNothing
 from recsys_assets.models.kernels import kernel
 from recsys_assets.models.topk import Search, complete_with_popular, readonly, top_k_dense
 from recsys_assets.playlists import MISSING, Bool, Catalog, Float32, Int32, Int64, PlaylistSet
@@ -63,6 +64,8 @@ class Recommender(ABC):
         self.parameters = self.parameters_type() if parameters is None else parameters
         self.size = 0
         self.popular: Int32 = np.empty(0, np.int32)
+        self.kept: Kept = KeptNothing()
+        """Where a fit takes what earlier ones on the same data have made already."""
 
     # --- what a family implements --------------------------------------------------------------
     @abstractmethod

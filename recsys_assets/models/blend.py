@@ -91,7 +91,7 @@ class Blend(Ensemble):
         else:
             self._weights = self._fitted_weights(train, catalog, seed=seed, progress=progress)
         progress(f"weights: {', '.join(f'{weight:g}' for weight in self._weights)}")
-        self._members = self._fit_members(train, catalog, seed=seed, progress=progress)
+        self._members = self._fitted_members(train, catalog, seed=seed, progress=progress)
 
     def _fitted_weights(
         self, train: PlaylistSet, catalog: Catalog, *, seed: int, progress: Progress
@@ -110,8 +110,12 @@ class Blend(Ensemble):
             held = np.sort(rng.choice(held, self.parameters.fit_playlists, replace=False))
         queries, targets = truncated(train, held, train.lengths[held] - 1)
         queries, targets = numbers.playlists(queries), numbers.numbers[targets]
-        members = self._fit_members(
-            numbers.playlists(rest), numbers.catalog(catalog), seed=seed, progress=progress
+        members = self.kept.part(
+            "members of the rest",
+            (seed, self.parameters.held_out, self.parameters.members),
+            lambda: self._fit_members(
+                numbers.playlists(rest), numbers.catalog(catalog), seed=seed, progress=progress
+            ),
         )
         pools, hits = [], []
         ticker = Ticker(progress, "held-out queries ranked", len(queries))

@@ -16,8 +16,9 @@ from recsys_assets.models.artist_tracks import ArtistTracks, ArtistTracksParamet
 from recsys_assets.models.base import ARTIST, TRACK, Hyperparameters
 from recsys_assets.models.factors import FactorRecommender, KnownItems, Vocabulary, checked_finite
 from recsys_assets.models.interactions import Interactions
-from recsys_assets.models.neighbour_kernels import rank_by_keys
 from recsys_assets.models.parallel import map_blocks, row_blocks
+from recsys_assets.models.row_kernels import rank_by_keys
+from recsys_assets.models.slot_kernels import slot_shift
 from recsys_assets.models.topk import Search, check_queries, readonly, top_k_dense
 from recsys_assets.models.torch_training import Schedule, Weights, train
 from recsys_assets.playlists import MISSING, Bool, Catalog, Float32, Float64, Int32, PlaylistSet
@@ -240,8 +241,8 @@ class Collaborative(FactorRecommender):
                 *block, readonly(queries.offsets), readonly(queries.items),
                 readonly(np.arange(n + 1, dtype=np.int64) * near), readonly(keys.ravel()),
                 weights.ravel(), readonly(offsets), readonly(of["row_items"]),
-                readonly(of["row_weights"]), np.zeros(self.size), np.empty(self.size, np.int32),
-                np.empty(self.size, np.float32), items, scores,
+                readonly(of["row_weights"]), slot_shift(k, self.size), np.zeros(self.size),
+                np.empty(self.size, np.int32), np.empty(self.size, np.float32), items, scores,
             )  # fmt: skip
 
         map_blocks(rank, row_blocks(n))

@@ -2,7 +2,7 @@
 
 Sequential rules (Ludewig & Jannach, Evaluation of session-based recommendation algorithms, UMUAI
 2018) with a window on both sides, popularity discounts and an optional second hop. Counting runs
-in `neighbour_kernels.py`, ranking in `kernels.py`; here stand hyperparameters, the inverted index and
+in `neighbour_kernels.py`, ranking in `rows.py`; here stand hyperparameters, the inverted index and
 threads.
 """
 

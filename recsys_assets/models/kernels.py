@@ -1,5 +1,4 @@
-# ruff: noqa: PLR0912  (numba takes flat, positional arguments and inlines no closures)
-"""Heaps under the total order, and ranking by dense vectors or by sparse rows, compiled by numba.
+"""Heaps under the total order, and ranking by dense vectors, compiled by numba.
 
 One file on purpose: numba's cache notices a change of the file that a kernel stands in, of a helper
 that it calls in another one only if `kernel` is told of it. The total order everywhere is score
@@ -17,7 +16,7 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
-from recsys_assets.playlists import MISSING, Float32, Float64, Int32, Int64
+from recsys_assets.playlists import MISSING, Float32, Int32, Int64
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -283,110 +282,3 @@ def sort_rows(out_items: Int32, out_scores: Float32, found: Int64, low: int, hig
         for at in range(found[row], out_items.shape[1]):
             out_items[row, at] = MISSING
             out_scores[row, at] = -np.inf
-
-
-# --- sparse rows -----------------------------------------------------------------------------------
-@kernel
-def _add_row(
-    item: int,
-    factor: float,
-    row_offsets: Int64,
-    row_items: Int32,
-    row_weights: Float32,
-    sums: Float64,
-    touched: Int32,
-    count: int,
-) -> int:
-    """Add `factor` times a row to `sums`, but for blocked items; return the new touched count."""
-    for at in range(row_offsets[item], row_offsets[item + 1]):
-        other = row_items[at]
-        if sums[other] < 0.0:
-            continue
-        if sums[other] == 0.0:
-            touched[count] = other
-            count += 1
-        sums[other] += factor * row_weights[at]
-    return count
-
-
-@kernel
-def rank_by_rows(
-    low: int,
-    high: int,
-    query_offsets: Int64,
-    query_items: Int32,
-    row_offsets: Int64,
-    row_items: Int32,
-    row_weights: Float32,
-    recency: Float64,
-    two_hop: float,
-    breadth: int,
-    sums: Float64,
-    touched: Int32,
-    out_items: Int32,
-    out_scores: Float32,
-) -> None:
-    """Rank queries `low` to `high` by the weighted sum of their items' rows.
-
-    `sums` is zeroed float64[size] scratch, given back zeroed; `touched` int32[size] scratch. An
-    item of the query holds -1 in `sums`, which blocks it. Weights are positive.
-    """
-    k = out_items.shape[1]
-    hop_scores = np.empty(breadth, np.float32)
-    hop_items = np.empty(breadth, np.int32)
-    for query in range(low, high):
-        start, stop = query_offsets[query], query_offsets[query + 1]
-        count = 0
-        for at in range(start, stop):
-            item = query_items[at]
-            if item != MISSING and sums[item] == 0.0:
-                sums[item] = -1.0
-                touched[count] = item
-                count += 1
-        total = 0.0
-        used = 0
-        for at in range(stop - 1, start - 1, -1):
-            if used == len(recency):
-                break
-            if query_items[at] != MISSING:
-                total += recency[used]
-                used += 1
-        used = 0
-        for at in range(stop - 1, start - 1, -1):
-            if used == len(recency):
-                break
-            item = query_items[at]
-            if item != MISSING:
-                factor = recency[used] / total
-                count = _add_row(
-                    item, factor, row_offsets, row_items, row_weights, sums, touched, count
-                )
-                used += 1
-        if two_hop > 0.0:
-            hops = 0
-            for at in range(count):
-                if sums[touched[at]] > 0.0:
-                    hops = _push(
-                        hop_scores, hop_items, hops, np.float32(sums[touched[at]]), touched[at]
-                    )
-            _sort_best_first(hop_scores, hop_items, hops)
-            total = 0.0
-            for at in range(hops):
-                total += hop_scores[at]
-            for at in range(hops):
-                factor = two_hop * hop_scores[at] / total
-                count = _add_row(
-                    hop_items[at], factor, row_offsets, row_items, row_weights, sums, touched, count
-                )
-        found = 0
-        for at in range(count):
-            item = touched[at]
-            if sums[item] > 0.0:
-                found = _push(
-                    out_scores[query], out_items[query], found, np.float32(sums[item]), item
-                )
-            sums[item] = 0.0
-        _sort_best_first(out_scores[query], out_items[query], found)
-        for at in range(found, k):
-            out_items[query, at] = MISSING
-            out_scores[query, at] = -np.inf

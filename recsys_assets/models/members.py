@@ -113,6 +113,16 @@ class Ensemble(Recommender):
             member.fit(train, catalog, seed=seed, progress=progress) for member in self._unfitted()
         ]
 
+    def _fitted_members(
+        self, train: PlaylistSet, catalog: Catalog, *, seed: int, progress: Progress
+    ) -> list[Recommender]:
+        """Return the members fitted on all of train, kept from an earlier fit where they are equal."""
+        return self.kept.part(
+            "members",
+            (seed, self.parameters.members),
+            lambda: self._fit_members(train, catalog, seed=seed, progress=progress),
+        )
+
     def _unfitted(self) -> list[Recommender]:
         from recsys_assets.models.registry import build  # noqa: PLC0415  (see `Member`)
 

@@ -10,7 +10,7 @@ catalogue nor threads belong here.
 import numpy as np
 
 from recsys_assets.models.kernels import kernel
-from recsys_assets.playlists import MISSING, Float32, Float64, Int32, Int64
+from recsys_assets.playlists import Float32, Float64, Int32, Int64
 
 EMPTY = -1
 TABLE_SLOTS = 1 << 16
@@ -40,99 +40,6 @@ def _keep_best(values: Float32, entries: Int32, size: int, room: int) -> int:
     for at in range(wanted):
         values[better + at], entries[better + at] = cut, ties[at]
     return room
-
-
-@kernel
-def _take_best(
-    values: Float32, entries: Int32, size: int, out_entries: Int32, out_values: Float32
-) -> int:
-    """Write the best of `[:size]`, best first, fill up with MISSING; return how many there are."""
-    room = len(out_entries)
-    found = _keep_best(values, entries, size, room)
-    by_index = np.argsort(entries[:found])
-    order = by_index[np.argsort(-values[:found][by_index], kind="mergesort")]
-    for at in range(found):
-        out_entries[at], out_values[at] = entries[order[at]], values[order[at]]
-    for at in range(found, room):
-        out_entries[at], out_values[at] = MISSING, -np.inf
-    return found
-
-
-@kernel
-def _block_query(start: int, stop: int, query_items: Int32, sums: Float64, touched: Int32) -> int:
-    """Put -1 into `sums` at the query's items; return how many entries were touched."""
-    count = 0
-    for at in range(start, stop):
-        item = query_items[at]
-        if item != MISSING and sums[item] == 0.0:
-            sums[item] = -1.0
-            touched[count] = item
-            count += 1
-    return count
-
-
-@kernel
-def _take_sums(
-    count: int,
-    sums: Float64,
-    touched: Int32,
-    values: Float32,
-    out_items: Int32,
-    out_scores: Float32,
-) -> None:
-    """Rank the touched items of positive sum into one row; zero `sums`."""
-    found = 0
-    for at in range(count):
-        item = touched[at]
-        if sums[item] > 0.0:
-            values[found] = np.float32(sums[item])
-            touched[found] = item
-            found += 1
-        sums[item] = 0.0
-    _take_best(values, touched, found, out_items, out_scores)
-
-
-@kernel
-def rank_by_keys(
-    low: int,
-    high: int,
-    query_offsets: Int64,
-    query_items: Int32,
-    key_offsets: Int64,
-    keys: Int32,
-    key_weights: Float64,
-    row_offsets: Int64,
-    row_items: Int32,
-    row_weights: Float32,
-    sums: Float64,
-    touched: Int32,
-    values: Float32,
-    out_items: Int32,
-    out_scores: Float32,
-) -> None:
-    """Rank queries `low` to `high` by the weighted sum of the rows of their keys.
-
-    Query `q` has ``keys[key_offsets[q]:key_offsets[q + 1]]``, MISSING among them ignored, with
-    weights above 0. `sums` is zeroed float64[size] scratch, given back zeroed.
-    """
-    for query in range(low, high):
-        count = _block_query(
-            query_offsets[query], query_offsets[query + 1], query_items, sums, touched
-        )
-        for at in range(key_offsets[query], key_offsets[query + 1]):
-            key = keys[at]
-            if key == MISSING:
-                continue
-            for entry in range(row_offsets[key], row_offsets[key + 1]):
-                item = row_items[entry]
-                value = key_weights[at] * row_weights[entry]
-                if sums[item] < 0.0 or value == 0.0:
-                    continue
-                if sums[item] == 0.0:
-                    touched[count] = item
-                    count += 1
-                sums[item] += value
-        _take_sums(count, sums, touched, values, out_items[query], out_scores[query])
 
 
 # --- counting neighbours in a table that stays in the core's cache -----------------------------------

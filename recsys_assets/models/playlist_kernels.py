@@ -1,75 +1,37 @@
-# ruff: noqa: PLR0912, PLR0915  (numba takes flat, positional arguments and inlines no closures)
 """The kernel of session nearest neighbours: similar playlists, and the sum of what they hold.
 
-A file of its own with every helper that its kernels call, because numba's cache does not notice a
-change in another file. The rules are those of `kernels.py`: score descending, then index ascending;
-independent rows; no GIL; no bounds checked, callers validate. Neither allocation by size of the
-catalogue nor threads belong here.
+The rules are those of `kernels.py`: score descending, then index ascending; independent rows; no
+GIL; no bounds checked, callers validate. Sums are made as `slot_kernels.py` says. Neither
+allocation by size of the catalogue nor threads belong here.
 """
+
+from functools import partial
 
 import numpy as np
 
+from recsys_assets.models import selection_kernels, slot_kernels
 from recsys_assets.models.kernels import kernel
+from recsys_assets.models.selection_kernels import take_best
+from recsys_assets.models.slot_kernels import (
+    EMPTY,
+    add,
+    add_crowded,
+    clear,
+    hold_back,
+    hold_back_crowded,
+    is_crowded,
+    keep_crowded,
+    score_holders,
+    take_crowded,
+)
 from recsys_assets.playlists import MISSING, Bool, Float32, Float64, Int32, Int64
 
-EMPTY = -1
-LEADING_BITS, LEADING_VALUES = 20, 2048
-"""A positive float32 without its last 20 bits is one of so many numbers, in the same order."""
-
-
-# --- the best of many scores ----------------------------------------------------------------------
-@kernel
-def _least_of_best(values: Float32, size: int, room: int) -> np.float32:
-    """Return the `room`-th largest of `[:size]`, none below 0 nor -0, ``0 < room <= size``.
-
-    Two passes narrow it down to the scores with the same leading bits: 38,000 scores take a third
-    of the time of a partition.
-    """
-    bits = values[:size].view(np.int32)
-    counts = np.zeros(LEADING_VALUES, np.int64)
-    for at in range(size):
-        counts[bits[at] >> LEADING_BITS] += 1
-    left, leading = room, LEADING_VALUES - 1
-    while counts[leading] < left:
-        left -= counts[leading]
-        leading -= 1
-    near = np.empty(counts[leading], np.float32)
-    found = 0
-    for at in range(size):
-        if bits[at] >> LEADING_BITS == leading:
-            near[found] = values[at]
-            found += 1
-    return np.float32(np.partition(near, found - left)[found - left])
-
-
-@kernel
-def _take_best(
-    values: Float32, entries: Int32, size: int, out_entries: Int32, out_values: Float32
-) -> int:
-    """Write the best of `[:size]`, best first, fill up with MISSING; return how many there are.
-
-    Values are 0 or more, and never -0, whose bits sort below; entries are 0 or more. Both are
-    overwritten.
-    """
-    room = min(len(out_entries), size)
-    kept = 0
-    if room > 0:
-        least = _least_of_best(values, size, room)
-        for at in range(size):
-            if values[at] >= least:
-                values[kept], entries[kept] = values[at], entries[at]
-                kept += 1
-    # One number that sorts by value, then by falling entry: both are below 2 ** 31.
-    keys = values[:kept].view(np.int32).astype(np.int64) << 31
-    for at in range(kept):
-        keys[at] += 0x7FFFFFFF - entries[at]
-    order = np.argsort(keys)
-    for at in range(room):
-        best = order[kept - 1 - at]
-        out_entries[at], out_values[at] = entries[best], values[best]
-    for at in range(room, len(out_entries)):
-        out_entries[at], out_values[at] = MISSING, -np.inf
-    return room
+HELPERS = (selection_kernels, slot_kernels)
+SIMILARITY, LATEST = 0, 1
+"""Of a playlist that shares keys with the query: how similar it is, and where it last holds the
+latest of them."""
+POWERS = 64
+"""How often a playlist holds a key, at most, where the power of that is looked up."""
 
 
 # --- similar playlists ----------------------------------------------------------------------------
@@ -114,15 +76,15 @@ def _meet(
     owners: Int32,
     recency: Float64,
     repeats: float,
-    sims: Float64,
-    latest: Int64,
+    powers: Float64,
+    met: Float64,
     depth: Int64,
     near: Int32,
 ) -> int:
-    """Add up in `sims` what playlists share with a query of these keys; return how many do.
+    """Add up in `met` what playlists share with a query of these keys; return how many do.
 
-    They are listed in `near`. `latest` is where a playlist last holds the latest of their common
-    keys, `depth` how far from the query's end that key is.
+    They are listed in `near`, with how far from the query's end the latest of their common keys is
+    beside them, in `depth`. `powers` are those of 1, 2, ... to `repeats`, by number.
     """
     found = 0
     for at in range(len(keys) - 1, -1, -1):
@@ -138,24 +100,21 @@ def _meet(
             after = first + 1
             while after < last and owners[after] == owner:
                 after += 1
-            if sims[owner] == 0.0:
-                near[found] = owner
+            if met[owner, SIMILARITY] == 0.0:
+                near[found], depth[found] = owner, len(keys) - 1 - at
                 found += 1
-                latest[owner] = postings[after - 1]
-                depth[owner] = len(keys) - 1 - at
-            sims[owner] += weight if after == first + 1 else weight * (after - first) ** repeats
+                met[owner, LATEST] = postings[after - 1]
+            count = after - first
+            value = weight
+            if count > 1:
+                value *= powers[count] if count < len(powers) else count**repeats
+            met[owner, SIMILARITY] += value
             first = after
     return found
 
 
 # --- the sum of what they hold --------------------------------------------------------------------
-@kernel
-def _slot(item: int, shift: int) -> int:
-    """Return where an item belongs in a table of ``2 ** (32 - shift)`` slots (Knuth, 6.4)."""
-    return ((item * 2654435769) & 0xFFFFFFFF) >> shift
-
-
-@kernel
+@partial(kernel, helpers=HELPERS)
 def _add_playlist(
     items: Int32,
     middle: int,
@@ -168,29 +127,15 @@ def _add_playlist(
     held: Int32,
     count: int,
 ) -> int:
-    """Add a playlist's items to the table; return how many slots are taken.
-
-    The first item that meets a slot holds it, and has its sum in `own`; whatever else meets it adds
-    to `others`.
-    """
+    """Add a playlist's items to the table; return how many slots are taken."""
     for here in range(len(items)):
-        item = items[here]
         value = similarity * position[abs(here - middle)]
-        slot = _slot(item, shift)
-        holder = holders[slot]
-        if holder == item:
-            own[slot] += value
-        elif holder == EMPTY:
-            holders[slot], own[slot] = item, value
-            held[count] = slot
-            count += 1
-        else:
-            others[slot] += value
+        count = add(items[here], value, shift, holders, own, others, held, count)
     return count
 
 
-@kernel
-def _add_crowded(
+@partial(kernel, helpers=HELPERS)
+def _add_crowded_playlist(
     items: Int32,
     middle: int,
     similarity: float,
@@ -199,26 +144,18 @@ def _add_crowded(
     holders: Int32,
     others: Float64,
     sums: Float64,
-    touched: Int32,
+    entries: Int32,
     count: int,
 ) -> int:
-    """Add to `sums` the items of a playlist that share a slot of positive `others`, without holding it.
-
-    They are listed in `touched`; returns how many entries it has.
-    """
+    """Add the same to `sums`, where an item does not hold its slot; return how many there are."""
     for here in range(len(items)):
-        item = items[here]
-        slot = _slot(item, shift)
-        if others[slot] > 0.0 and holders[slot] != item:
+        if is_crowded(items[here], shift, holders, others):
             value = similarity * position[abs(here - middle)]
-            if sums[item] == 0.0 and value > 0.0:
-                touched[count] = item
-                count += 1
-            sums[item] += value
+            count = add_crowded(items[here], value, sums, entries, count)
     return count
 
 
-@kernel
+@partial(kernel, helpers=HELPERS)
 def rank_by_playlists(
     low: int,
     high: int,
@@ -241,8 +178,7 @@ def rank_by_playlists(
     neighbours: int,
     most_postings: int,
     shift: int,
-    sims: Float64,
-    latest: Int64,
+    met: Float64,
     depth: Int64,
     near: Int32,
     near_values: Float32,
@@ -255,21 +191,20 @@ def rank_by_playlists(
     """Rank queries `low` to `high` by the tracks of the playlists that share keys with them.
 
     A key stands for an item (itself, or its artist); `postings` are positions in `items`, by key,
-    ascending, and `owners` their playlists. `sims` float64[playlists] and `sums` float64[size] are
-    zeroed scratch, given back zeroed; the other scratch arrays are as long as one of the two.
+    ascending, and `owners` their playlists. `met` float64[playlists, 2] and `sums` float64[size]
+    are zeroed scratch, given back zeroed; the other scratch arrays are as long as one of the two.
     `neighbours` 0 takes all, and so does `most_postings` 0; else the heaviest keys are looked up
     whose postings are so many together. `item_scale` float64[size], none above 1, or empty for
-    ones.
-
-    Items are added up in a table of ``2 ** (32 - shift)`` slots that stays in the core's cache, where
-    `sums`, 23 MB of a large catalogue, would not: an item holds its slot, or adds to the sum of all
-    that do not. Only where that sum reaches the worst answer are its items added up one by one.
+    ones. `shift` is `slot_shift`'s.
     """
-    slots, k = 1 << (32 - shift), out_items.shape[1]
+    slots = 1 << (32 - shift)
     holders, held = np.full(slots, EMPTY, np.int32), np.empty(slots, np.int32)
     own, others = np.zeros(slots), np.zeros(slots)
+    k = out_items.shape[1]
+    powers = np.empty(POWERS)
+    for times in range(1, POWERS):
+        powers[times] = times**repeats
     chosen, chosen_values = np.empty(neighbours, np.int32), np.empty(neighbours, np.float32)
-    scaled = len(item_scale) > 0
     for query in range(low, high):
         start, stop = query_offsets[query], query_offsets[query + 1]
         used = np.ones(stop - start, np.bool_)
@@ -279,78 +214,47 @@ def rank_by_playlists(
             )
         found = _meet(
             query_keys[start:stop], used, key_weights, posting_offsets, postings, owners, recency,
-            repeats, sims, latest, depth, near,
+            repeats, powers, met, depth, near,
         )  # fmt: skip
         best = 0.0
         for at in range(found):
             owner = near[at]
-            sims[owner] *= length_scale[owner] * match[depth[owner]]
-            best = max(best, sims[owner])
+            met[owner, SIMILARITY] *= length_scale[owner] * match[depth[at]]
+            near_values[at] = np.float32(met[owner, SIMILARITY])
+            best = max(best, met[owner, SIMILARITY])
         nearest = near[:found]
         if 0 < neighbours < found:
-            for at in range(found):
-                near_values[at] = np.float32(sims[near[at]])
-            _take_best(near_values, near[:found].copy(), found, chosen, chosen_values)
+            take_best(near_values, near[:found].copy(), found, chosen, chosen_values)
             nearest = chosen
 
-        count = 0
-        for at in range(start, stop):
-            slot = _slot(query_items[at], shift)
-            if query_items[at] != MISSING and holders[slot] == EMPTY:
-                holders[slot], own[slot] = query_items[at], -np.inf
-                held[count] = slot
-                count += 1
+        asked = query_items[start:stop]
+        count = hold_back(asked, shift, holders, own, held)
         for owner in nearest:
-            if sims[owner] > 0.0:
+            if met[owner, SIMILARITY] > 0.0:
                 # Relative to the best: a high power neither overflows nor vanishes.
-                sims[owner] /= best
+                met[owner, SIMILARITY] /= best
                 if power != 1.0:
-                    sims[owner] **= power
+                    met[owner, SIMILARITY] **= power
                 first = offsets[owner]
                 count = _add_playlist(
-                    items[first : offsets[owner + 1]], latest[owner] - first, sims[owner], position,
-                    shift, holders, own, others, held, count,
+                    items[first : offsets[owner + 1]], int(met[owner, LATEST]) - first,
+                    met[owner, SIMILARITY], position, shift, holders, own, others, held, count,
                 )  # fmt: skip
-        ranked = 0
-        for at in range(count):
-            slot = held[at]
-            if own[slot] > 0.0:
-                factor = item_scale[holders[slot]] if scaled else 1.0
-                values[ranked], touched[ranked] = np.float32(own[slot] * factor), holders[slot]
-                ranked += 1
-        least = _least_of_best(values, ranked, k) if ranked >= k else np.float32(0.0)
-        crowded = False
-        for at in range(count):
-            # Float sums of positive numbers never fall when more are added: a true bound.
-            if others[held[at]] > 0.0 and np.float32(others[held[at]]) >= least:
-                crowded = True
-            else:
-                others[held[at]] = 0.0
-        if crowded:
-            for at in range(start, stop):
-                if query_items[at] != MISSING:
-                    sums[query_items[at]] = -np.inf
-            before = ranked
+        ranked = score_holders(holders, own, held, count, item_scale, values, touched)
+        if keep_crowded(others, held, count, values, ranked, k):
+            hold_back_crowded(asked, -np.inf, sums)
+            last = ranked
             for owner in nearest:
-                if sims[owner] > 0.0:
+                if met[owner, SIMILARITY] > 0.0:
                     first = offsets[owner]
-                    ranked = _add_crowded(
-                        items[first : offsets[owner + 1]], latest[owner] - first, sims[owner],
-                        position, shift, holders, others, sums, touched, ranked,
+                    last = _add_crowded_playlist(
+                        items[first : offsets[owner + 1]], int(met[owner, LATEST]) - first,
+                        met[owner, SIMILARITY], position, shift, holders, others, sums, touched,
+                        last,
                     )  # fmt: skip
-            last, ranked = ranked, before
-            for at in range(before, last):
-                item = touched[at]
-                if sums[item] > 0.0:
-                    factor = item_scale[item] if scaled else 1.0
-                    values[ranked], touched[ranked] = np.float32(sums[item] * factor), item
-                    ranked += 1
-                sums[item] = 0.0
-            for at in range(start, stop):
-                if query_items[at] != MISSING:
-                    sums[query_items[at]] = 0.0
-        for at in range(count):
-            holders[held[at]], own[held[at]], others[held[at]] = EMPTY, 0.0, 0.0
+            ranked = take_crowded(ranked, last, item_scale, sums, values, touched)
+            hold_back_crowded(asked, 0.0, sums)
+        clear(holders, own, others, held, count)
         for at in range(found):
-            sims[near[at]] = 0.0
-        _take_best(values, touched, ranked, out_items[query], out_scores[query])
+            met[near[at], SIMILARITY] = 0.0
+        take_best(values, touched, ranked, out_items[query], out_scores[query])

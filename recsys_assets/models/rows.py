@@ -2,7 +2,7 @@
 
 Ranking, files and the bound on memory of the families that learn such rows (`cooccurrence.py`,
 `pair_counts.py`, `ease.py`). What the weights are belongs there, the kernel that adds them up in
-`kernels.py`.
+`row_kernels.py`.
 """
 
 from typing import TYPE_CHECKING
@@ -11,8 +11,9 @@ import numpy as np
 
 from recsys_assets.errors import DataError
 from recsys_assets.models.base import Hyperparameters, Recommender
-from recsys_assets.models.kernels import rank_by_rows
 from recsys_assets.models.parallel import map_blocks, row_blocks
+from recsys_assets.models.row_kernels import rank_by_rows
+from recsys_assets.models.slot_kernels import slot_shift
 from recsys_assets.models.topk import check_queries, readonly
 from recsys_assets.playlists import Float32, Float64, Int32, Int64, PlaylistSet
 
@@ -55,7 +56,8 @@ class RowRecommender(Recommender):
             rank_by_rows(
                 *block, readonly(queries.offsets), readonly(queries.items), self._row_offsets,
                 self._row_items, self._row_weights, recency, *self._two_hop(),
-                np.zeros(self.size), np.empty(self.size, np.int32), items, scores,
+                slot_shift(k, self.size), np.zeros(self.size), np.empty(self.size, np.int32),
+                np.empty(self.size, np.float32), items, scores,
             )  # fmt: skip
 
         map_blocks(rank, row_blocks(len(queries)))

@@ -15,17 +15,12 @@ from recsys_assets.models.base import Hyperparameters, Recommender
 from recsys_assets.models.parallel import map_blocks, row_blocks
 from recsys_assets.models.playlist_kernels import rank_by_playlists
 from recsys_assets.models.postings import Postings
+from recsys_assets.models.slot_kernels import slot_shift
 from recsys_assets.models.topk import check_queries, readonly
 from recsys_assets.playlists import Catalog, Float32, Float64, Int32, PlaylistSet
 from recsys_assets.progress import Progress
 
 Decay = Literal["power", "exponential", "linear"]
-
-
-SLOT_BITS = 13
-"""The kernel's table has at least so many slots: 160 KB. Queries of the full size (59,000 tracks of
-neighbours each) take 0.81 ms so, 0.93 with 14 bits, 1.25 with 16, and 2.1 with sums of all tracks."""
-SLOTS_PER_ANSWER = 32
 
 
 class SessionKnnParameters(Hyperparameters):
@@ -149,11 +144,10 @@ class SessionKnn(Recommender):
                 *block, readonly(queries.offsets), readonly(queries.items), readonly(keys),
                 self._key_weights, self._postings.offsets, self._postings.positions,
                 self._postings.owners, readonly(self._playlists.offsets),
-                readonly(self._playlists.items), recency, match, self._position,
-                self._length_scale, self._item_scale, self.repeats, p.similarity_power,
-                p.neighbours, p.postings, shift, np.zeros(count), np.empty(count, np.int64),
-                np.empty(count, np.int64), np.empty(count, np.int32), np.empty(count, np.float32),
-                np.zeros(self.size), np.empty(self.size, np.int32),
+                readonly(self._playlists.items), recency, match, self._position, self._length_scale,
+                self._item_scale, self.repeats, p.similarity_power, p.neighbours, p.postings, shift,
+                np.zeros((count, 2)), np.empty(count, np.int64), np.empty(count, np.int32),
+                np.empty(count, np.float32), np.zeros(self.size), np.empty(self.size, np.int32),
                 np.empty(self.size, np.float32), items, scores,
             )  # fmt: skip
 
@@ -165,14 +159,6 @@ class SessionKnn(Recommender):
 
     def _restore(self, arrays: dict[str, np.ndarray]) -> None:
         self._index(arrays["offsets"], arrays["items"])
-
-
-def slot_shift(k: int, size: int) -> int:
-    """Return the kernel's `shift` for `k` answers from a catalogue of `size` items.
-
-    The table has not many more slots than there are items, however many are asked for.
-    """
-    return 32 - max(SLOT_BITS, (min(SLOTS_PER_ANSWER * k, size) - 1).bit_length())
 
 
 def decay_weights(decay: Decay, strength: float, places: int) -> Float64:

@@ -2,7 +2,7 @@
 
 For empty playlists and those whose tracks are all unknown (RecSys Challenge 2018, where a tenth of
 the queries had nothing but a title). Text belongs in `title_words.py`, kernels in
-`neighbour_kernels.py`.
+`row_kernels.py`.
 """
 
 from collections import Counter
@@ -12,9 +12,10 @@ import numpy as np
 from pydantic import Field
 
 from recsys_assets.models.base import TITLE, Hyperparameters, Recommender
-from recsys_assets.models.neighbour_kernels import rank_by_keys
 from recsys_assets.models.parallel import map_blocks, row_blocks
+from recsys_assets.models.row_kernels import rank_by_keys
 from recsys_assets.models.shared_lists import take_unheld
+from recsys_assets.models.slot_kernels import slot_shift
 from recsys_assets.models.title_words import Vocabulary, normalised
 from recsys_assets.models.topk import check_queries, readonly
 from recsys_assets.playlists import MISSING, Catalog, Float32, Float64, Int32, Int64, PlaylistSet
@@ -138,7 +139,8 @@ class Title(Recommender):
                 readonly(np.arange(count + 1, dtype=np.int64) * near.shape[1]),
                 readonly(near[titles].ravel()), weights[titles].ravel(),
                 readonly(self._row_offsets), readonly(self._row_items),
-                readonly(self._row_weights), np.zeros(self.size), np.empty(self.size, np.int32),
+                readonly(self._row_weights), slot_shift(width, self.size), np.zeros(self.size),
+                np.empty(self.size, np.int32),
                 np.empty(self.size, np.float32), list_items, list_scores,
             )  # fmt: skip
             take_unheld(
@@ -165,7 +167,7 @@ class Title(Recommender):
                 *block, readonly(nothing), readonly(np.empty(0, np.int32)), readonly(offsets),
                 readonly(tokens), weights, readonly(self._token_offsets),
                 readonly(self._token_titles), readonly(self._token_weights),
-                np.zeros(title_count), np.empty(title_count, np.int32),
+                slot_shift(width, title_count), np.zeros(title_count), np.empty(title_count, np.int32),
                 np.empty(title_count, np.float32), near, cosines,
             )  # fmt: skip
 

@@ -41,6 +41,20 @@ from recsys_assets.progress import Progress
 
 COLUMNS = (*OF_MEMBER, *TOGETHER, *CONTEXT, *ALL_FEATURES, f"{MOST_WINDOWS} windows")
 """What a row holds, in order, the first three once for each member; at last, counted in how many."""
+OF_TREES = frozenset(
+    (
+        "objective",
+        "rounds",
+        "learning_rate",
+        "leaves",
+        "leaf_rows",
+        "feature_share",
+        "row_share",
+        "l2",
+        "truncation",
+    )
+)
+"""Hyperparameters of the trees: members and examples are the same whatever they are."""
 SHORTEST_SHARE = 3
 """An earlier target stands in the last two thirds of its playlist, where queries have some length."""
 
@@ -120,7 +134,12 @@ class TwoStage(Ensemble):
     def _fit(self, train: PlaylistSet, catalog: Catalog, *, seed: int, progress: Progress) -> None:
         self._artists, self._albums = catalog.artist_index, catalog.album_index
         self._songs = song_numbers(catalog)
-        rows, labels, sizes = self._examples(train, catalog, seed=seed, progress=progress)
+        others = self.parameters.model_dump(exclude=set(OF_TREES))
+        rows, labels, sizes = self.kept.part(
+            "examples",
+            (seed, others),
+            lambda: self._examples(train, catalog, seed=seed, progress=progress),
+        )
         if len(sizes):
             progress(f"ranker: {len(sizes):,} examples, {len(rows):,} candidates")
             self._trees = self._fitted_trees(rows, labels, sizes, seed=seed)
@@ -128,8 +147,10 @@ class TwoStage(Ensemble):
             progress("ranker: no example has its target among the candidates: fusion of ranks")
             self._trees = Trees.none()
         del rows
-        self._members = self._fit_members(train, catalog, seed=seed, progress=progress)
-        self._index = self._indexed(train, np.arange(self.size))
+        self._members = self._fitted_members(train, catalog, seed=seed, progress=progress)
+        self._index = self.kept.part(
+            "index", None, lambda: self._indexed(train, np.arange(self.size))
+        )
 
     def _own_bytes(self, train: PlaylistSet, items: int) -> int:
         p, members = self.parameters, len(self.parameters.members)

@@ -25,7 +25,10 @@ from recsys_assets.evaluation.metrics import (
     NDCG_20,
     of_ranks,
 )
+from recsys_assets.evaluation.records import FROM_SCRATCH
 from recsys_assets.grid import CandidateSpec
+from recsys_assets.models.base import Recommender
+from recsys_assets.models.kept import Kept
 from recsys_assets.playlists import Catalog, Int32
 from recsys_assets.progress import Progress, silent
 from recsys_assets.training import (
@@ -172,6 +175,7 @@ class Search:
         DataError
             If none of the settings can be fitted.
         """
+        kept = Kept()
         with open_study(folder, self.name, self.spec.search, progress=progress) as study:
             start = time.monotonic()
             trials = study.finished()
@@ -182,7 +186,7 @@ class Search:
                 )
                 progress(f"trials of an earlier search that count: {before}; {rest}")
             while not self._is_over(trials, limits, time.monotonic() - start):
-                self._next(study, trials, log, progress)
+                self._next(study, trials, kept, log, progress)
                 trials = study.finished()
                 progress(_line(trials, limits, before, time.monotonic() - start))
             return self._found(study, trials)
@@ -193,7 +197,9 @@ class Search:
         late = limits.seconds is not None and elapsed >= limits.seconds
         return late or len(trials) >= limits.trials
 
-    def _next(self, study: Study, trials: list[Trial], log: TrialLog, progress: Progress) -> None:
+    def _next(
+        self, study: Study, trials: list[Trial], kept: Kept, log: TrialLog, progress: Progress
+    ) -> None:
         """Choose one setting, measure it and keep what came out."""
         if all(one.parameters != self.present for one in trials):
             study.propose(self.present)
@@ -207,7 +213,7 @@ class Search:
                     outcome = replace(earlier[0], place=place, seconds=0.0)
                     ranks = study.ranks(earlier[0]) if outcome.score is not None else None
                 else:
-                    outcome, ranks = self._measure(place, parameters, progress)
+                    outcome, ranks = self._measure(place, parameters, kept, progress)
                 if ranks is None:
                     entry.unusable(str(outcome.reason), outcome.seconds)
                 else:
@@ -219,10 +225,14 @@ class Search:
                 study.abandon(asked)
 
     def _measure(
-        self, place: int, parameters: Mapping[str, Value], progress: Progress
+        self, place: int, parameters: Mapping[str, Value], kept: Kept, progress: Progress
     ) -> tuple[Trial, Int32 | None]:
         """Fit one setting on the one part of train and measure it on the other."""
         start = time.perf_counter()
+
+        def take_over(model: Recommender) -> str:
+            model.kept = kept
+            return FROM_SCRATCH  # what is taken over is what would be made
 
         def late(line: str) -> None:
             if time.perf_counter() - start >= QUIET_SECONDS:
@@ -234,7 +244,13 @@ class Search:
             learn, judge = self.holdout.learn, self.holdout.judge
             # As every candidate is trained and measured, so that the figures mean the same.
             ranks = train_and_evaluate(
-                spec, learn, judge, self.catalog, seed=self.seed, progress=late
+                spec,
+                learn,
+                judge,
+                self.catalog,
+                seed=self.seed,
+                progress=late,
+                before_fit=take_over,
             ).evaluation.ranks
         except DataError as error:
             reason = str(error)

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from recsys_assets.models import session_knn
 from recsys_assets.models.session_knn import decay_weights
 from recsys_assets.playlists import MISSING, Catalog, PlaylistSet
 from recsys_assets_tests.models.blocks import fitted
@@ -191,36 +190,6 @@ def test_no_artists_no_opinion(family: str) -> None:
     items, _ = model._rank(PlaylistSet.from_lists([[0], [MISSING], []]), 3)
     assert (items == MISSING).all()
     assert model.recommend(PlaylistSet.from_lists([[1]]), 3)[0].tolist() == [[0, 2, 3]]
-
-
-@pytest.mark.parametrize("family", ["session_knn", "artist_knn"])
-@pytest.mark.parametrize("discount", [0.0, 0.5])
-def test_table_size_changes_nothing(
-    family: str, discount: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Prevents losing tracks that share a slot of the kernel's table, or adding them up twice."""
-    rng = np.random.default_rng(4)
-    lists = [(300 * rng.random(rng.integers(2, 30)) ** 2).astype(int).tolist() for _ in range(120)]
-    queries = PlaylistSet.from_lists([*lists[:20], [], [MISSING, 5], [7], list(range(40))])
-    ids = pa.array([str(i) for i in range(300)])
-    catalog = Catalog(ids, ids, (np.arange(300, dtype=np.int32) * 7) % 40)
-    model = fitted(
-        family, PlaylistSet.from_lists(lists), 300, catalog=catalog, popularity_discount=discount
-    )
-    items, scores = model._rank(queries, 12)
-    monkeypatch.setattr(session_knn, "SLOT_BITS", 3)
-    monkeypatch.setattr(session_knn, "SLOTS_PER_ANSWER", 0)
-    crowded = model._rank(queries, 12)
-    assert crowded[0].tolist() == items.tolist()
-    assert crowded[1].tolist() == scores.tolist()
-
-
-def test_table_is_bounded_by_the_catalogue() -> None:
-    """Prevents a served request for a million tracks from taking gigabytes of table."""
-    assert 1 << (32 - session_knn.slot_shift(10, 10**6)) == 1 << session_knn.SLOT_BITS
-    assert 1 << (32 - session_knn.slot_shift(1000, 10**6)) == 1 << 15
-    assert 1 << (32 - session_knn.slot_shift(10**9, 10**6)) == 1 << 20
-    assert 1 << (32 - session_knn.slot_shift(10**9, 1)) == 1 << session_knn.SLOT_BITS
 
 
 def test_single_tracks_share_lists() -> None:

@@ -21,8 +21,10 @@ from recsys_assets.errors import DataError, GridError, StorageError
 from recsys_assets.evaluation.intervals import Interval
 from recsys_assets.evaluation.metrics import MRR_20
 from recsys_assets.grid import CandidateSpec
-from recsys_assets.models.cooccurrence import CooccurrenceParameters
+from recsys_assets.models.cooccurrence import Cooccurrence, CooccurrenceParameters
+from recsys_assets.models.members import Member
 from recsys_assets.models.ppmi_svd import PpmiSvdParameters
+from recsys_assets.models.two_stage import TwoStageParameters
 from recsys_assets.playlists import Catalog, PlaylistSet
 from recsys_assets.progress import silent
 from recsys_assets.training import train_and_evaluate
@@ -115,6 +117,32 @@ def test_score_is_that_of_a_candidate(undisturbed: Found) -> None:
         m for m in trained.evaluation.measurements if m.metric == MRR_20 and m.slice == "all"
     )
     assert best.score == Interval(expected.value, expected.low, expected.high)
+
+
+def test_trials_share_what_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents a search of the trees that fits the members in every trial, or scores others' trees."""
+    fits: list[str] = []
+    fit = Cooccurrence._fit
+
+    def counted(self: Cooccurrence, *arguments: object, **options: object) -> None:
+        fits.append(self.family)
+        fit(self, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Cooccurrence, "_fit", counted)
+    parameters = TwoStageParameters(
+        members=[Member(family="cooccurrence")], per_member=20, folds=2, leaf_rows=5, rounds=5
+    )
+    spec = CandidateSpec("trees", "two_stage", parameters, {"leaves": Span(2, 40, whole=True)})
+    one = search(spec)
+    found = run(tmp_path, 3, one)
+    assert len(fits) == 3  # two folds and all of it, for three trials
+    for trial in found.trials:
+        again = replace(spec, parameters=parameters.model_copy(update=dict(trial.parameters)))
+        learn, judge = one.holdout.learn, one.holdout.judge
+        ranks = train_and_evaluate(
+            again, learn, judge, one.catalog, seed=one.seed, progress=silent
+        ).evaluation.ranks
+        assert trial.score == one._scores(ranks)[MRR_20]
 
 
 def test_same_seed_same_trials(tmp_path: Path, undisturbed: Found) -> None:

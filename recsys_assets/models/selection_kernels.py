@@ -1,0 +1,67 @@
+"""The best of many scores, compiled by numba: what comes after a query's sums are made.
+
+For scores that are all there at once; heaps, for scores that come one by one, are `kernels.py`'s.
+The total order is theirs too: score descending, then item index ascending. No bounds are checked.
+"""
+
+import numpy as np
+
+from recsys_assets.models.kernels import kernel
+from recsys_assets.playlists import MISSING, Float32, Int32
+
+LEADING_BITS, LEADING_VALUES = 20, 2048
+"""A positive float32 without its last 20 bits is one of so many numbers, in the same order."""
+
+
+@kernel
+def least_of_best(values: Float32, size: int, room: int) -> np.float32:
+    """Return the `room`-th largest of `[:size]`, none below 0 nor -0, ``0 < room <= size``.
+
+    Two passes narrow it down to the scores with the same leading bits: 38,000 scores take a third
+    of the time of a partition.
+    """
+    bits = values[:size].view(np.int32)
+    counts = np.zeros(LEADING_VALUES, np.int64)
+    for at in range(size):
+        counts[bits[at] >> LEADING_BITS] += 1
+    left, leading = room, LEADING_VALUES - 1
+    while counts[leading] < left:
+        left -= counts[leading]
+        leading -= 1
+    near = np.empty(counts[leading], np.float32)
+    found = 0
+    for at in range(size):
+        if bits[at] >> LEADING_BITS == leading:
+            near[found] = values[at]
+            found += 1
+    return np.float32(np.partition(near, found - left)[found - left])
+
+
+@kernel
+def take_best(
+    values: Float32, entries: Int32, size: int, out_entries: Int32, out_values: Float32
+) -> int:
+    """Write the best of `[:size]`, best first, fill up with MISSING; return how many there are.
+
+    Values are 0 or more, and never -0, whose bits sort below; entries are 0 or more. Both are
+    overwritten.
+    """
+    room = min(len(out_entries), size)
+    kept = 0
+    if room > 0:
+        least = least_of_best(values, size, room)
+        for at in range(size):
+            if values[at] >= least:
+                values[kept], entries[kept] = values[at], entries[at]
+                kept += 1
+    # One number that sorts by value, then by falling entry: both are below 2 ** 31.
+    keys = values[:kept].view(np.int32).astype(np.int64) << 31
+    for at in range(kept):
+        keys[at] += 0x7FFFFFFF - entries[at]
+    order = np.argsort(keys)
+    for at in range(room):
+        best = order[kept - 1 - at]
+        out_entries[at], out_values[at] = entries[best], values[best]
+    for at in range(room, len(out_entries)):
+        out_entries[at], out_values[at] = MISSING, -np.inf
+    return room
