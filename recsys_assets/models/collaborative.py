@@ -16,7 +16,7 @@ from recsys_assets.models.artist_tracks import ArtistTracks, ArtistTracksParamet
 from recsys_assets.models.base import ARTIST, TRACK, Hyperparameters
 from recsys_assets.models.factors import FactorRecommender, KnownItems, Vocabulary, checked_finite
 from recsys_assets.models.interactions import Interactions
-from recsys_assets.models.parallel import map_blocks, row_blocks
+from recsys_assets.models.parallel import map_blocks, query_blocks
 from recsys_assets.models.row_kernels import rank_by_keys
 from recsys_assets.models.slot_kernels import slot_shift
 from recsys_assets.models.topk import Search, check_queries, readonly, top_k_dense
@@ -245,7 +245,7 @@ class Collaborative(FactorRecommender):
                 np.empty(self.size, np.int32), np.empty(self.size, np.float32), items, scores,
             )  # fmt: skip
 
-        map_blocks(rank, row_blocks(n))
+        map_blocks(rank, query_blocks(n))
         return items, scores
 
     # --- files ---------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from recsys_assets.models.base import Hyperparameters, Recommender
-from recsys_assets.models.parallel import map_blocks, row_blocks
+from recsys_assets.models.parallel import map_blocks, query_blocks
 from recsys_assets.models.pools import Pool, best_rows, merge
 from recsys_assets.models.topk import Search, top_k_dense
 from recsys_assets.playlists import Catalog, Float32, Int32, PlaylistSet
@@ -172,7 +172,7 @@ class Ensemble(Recommender):
                 rows = slice(start + low, start + high)
                 items[rows], scores[rows] = best_rows(pool, values(block.slice(*part), pool), k)
 
-            map_blocks(rank, query_blocks(block))
+            map_blocks(rank, query_blocks(len(block)))
         return items, scores
 
     def _member_arrays(self) -> dict[str, np.ndarray]:
@@ -200,8 +200,3 @@ def _lists(members: list[Recommender], queries: PlaylistSet, depth: int) -> tupl
     """Return the members' rankings, int32 and float32 [members, queries, depth]."""
     ranked = [member._rank(queries, depth) for member in members]
     return np.stack([items for items, _ in ranked]), np.stack([scores for _, scores in ranked])
-
-
-def query_blocks(queries: PlaylistSet) -> list[tuple[int, int]]:
-    """Return blocks of queries for the threads; what is made of one does not depend on others."""
-    return row_blocks(len(queries), per_thread=4, smallest=8)

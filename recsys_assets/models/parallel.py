@@ -57,6 +57,11 @@ def row_blocks(rows: int, *, per_thread: int = 1, smallest: int = 16) -> list[tu
     return list(itertools.pairwise(edges))
 
 
+def query_blocks(queries: int) -> list[tuple[int, int]]:
+    """Cut so many queries, of unequal cost, into blocks for the threads; no answer depends on them."""
+    return row_blocks(queries, per_thread=4, smallest=8)
+
+
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Hold BLAS to one thread, so that threads of ours can each call it: its own would queue up.

@@ -11,7 +11,7 @@ import numpy as np
 
 from recsys_assets.errors import DataError
 from recsys_assets.models.base import Hyperparameters, Recommender
-from recsys_assets.models.parallel import map_blocks, row_blocks
+from recsys_assets.models.parallel import map_blocks, query_blocks
 from recsys_assets.models.row_kernels import rank_by_rows
 from recsys_assets.models.slot_kernels import slot_shift
 from recsys_assets.models.topk import check_queries, readonly
@@ -60,7 +60,7 @@ class RowRecommender(Recommender):
                 np.empty(self.size, np.float32), items, scores,
             )  # fmt: skip
 
-        map_blocks(rank, row_blocks(len(queries)))
+        map_blocks(rank, query_blocks(len(queries)))
         return items, scores
 
     def _arrays(self) -> dict[str, np.ndarray]:

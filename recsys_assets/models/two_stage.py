@@ -19,9 +19,8 @@ from recsys_assets.models.members import (
     EnsembleParameters,
     Member,
     default_members,
-    query_blocks,
 )
-from recsys_assets.models.parallel import map_blocks
+from recsys_assets.models.parallel import map_blocks, query_blocks
 from recsys_assets.models.pools import Pool
 from recsys_assets.models.topk import check_queries
 from recsys_assets.models.two_stage_context import CONTEXT, RANK_CONSTANT, context, fusion
@@ -272,7 +271,7 @@ class TwoStage(Ensemble):
             among = context(part, index.artists)[kept]
             return self._features(index, queries.slice(*block), part.where(kept), among)
 
-        return np.concatenate(map_blocks(rows, query_blocks(queries)))
+        return np.concatenate(map_blocks(rows, query_blocks(len(queries))))
 
     def _features(
         self, index: FeatureIndex, queries: PlaylistSet, pool: Pool, among: Float32

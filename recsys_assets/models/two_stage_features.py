@@ -19,6 +19,7 @@ from recsys_assets.models.two_stage_kernels import (
     UInt8,
     fill_joint,
 )
+from recsys_assets.models.two_stage_near_kernels import fill_near
 from recsys_assets.playlists import MISSING, Float32, Float64, Int32, Int64, PlaylistSet
 
 FIXED = (
@@ -81,8 +82,8 @@ class FeatureIndex:
     ----------
     offsets, items
         The training playlists.
-    beside
-        int32[total, 2]; `items` and their artists, side by side.
+    play_artists
+        int32[total]; the artists of `items`.
     length_discounts
         float64[playlists]; what a playlist's overlap is divided by.
     play_offsets, plays
@@ -98,7 +99,7 @@ class FeatureIndex:
 
     offsets: Int64
     items: Int32
-    beside: Int32
+    play_artists: Int32
     length_discounts: Float64
     play_offsets: Int64
     plays: Int64
@@ -155,7 +156,7 @@ class FeatureIndex:
         return cls(
             train.offsets,
             items,
-            np.stack([items, artist], axis=1),
+            artist,
             np.maximum(lengths, 1.0) ** LENGTH_DISCOUNT,
             np.concatenate([[0], np.cumsum(counts)]),
             plays,
@@ -184,11 +185,16 @@ class FeatureIndex:
         """Fill the columns of `out` from `at` on."""
         fill_joint(
             readonly(queries.offsets), readonly(queries.items), readonly(pool_offsets),
-            readonly(pool_items), self.length_discounts, self.beside,
+            readonly(pool_items), self.length_discounts, readonly(self.play_artists),
             readonly(self.play_offsets), readonly(self.plays), self.play_owners,
             self.play_edges, readonly(self.artists), readonly(self.albums),
             readonly(self.songs), readonly(self.fixed), _groups(self.artists),
             _groups(self.albums), _groups(self.songs), out, at,
+        )  # fmt: skip
+        fill_near(
+            readonly(queries.offsets), readonly(queries.items), readonly(pool_offsets),
+            readonly(pool_items), readonly(self.items), readonly(self.play_offsets),
+            readonly(self.plays), self.play_edges, out, at + FEATURES.index("near_mean"),
         )  # fmt: skip
 
 

@@ -10,18 +10,22 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_assets.models.kernels import kernel
+from recsys_assets.models.word2vec_vectors import prefetch_to_read
 from recsys_assets.playlists import MISSING, Float32, Float64, Int32, Int64
 
 UInt8 = npt.NDArray[np.uint8]
 
 NEVER = 999.0
-MOST_OCCURRENCES, MOST_WINDOWS = 2000, 100
+MOST_OCCURRENCES, MOST_WINDOWS = 2000, 25
 """Plays of one candidate that are looked at; of more, evenly spaced ones that count several times."""
 TAIL = 5
 RECENCY, LENGTH_DISCOUNT = 0.8, 0.4
 """Exponents of the overlap: of the places from the query's end, and of the playlist's length."""
-NEAR, NEAR_RECENCY = 3, 0.5
-"""Places to either side that are near, and the exponent of a near item's distance in the query."""
+OVERLAP, SHARED, LAST, SECOND = range(4)
+"""Of a playlist that shares items with the query: their weights, how many they are, and one more than
+where it first holds the query's last item and the one before it."""
+NEAR, ARTIST_RECENCY = 3, 0.5
+"""Places to either side that are near, and the exponent of a near artist's distance in the query."""
 EDGE_BITS = 4
 EDGE = 2**EDGE_BITS - 1
 """A play's edges: the near places before it in the playlist, and above these bits those behind it."""
@@ -36,7 +40,7 @@ def fill_joint(
     pool_offsets: Int64,
     pool_items: Int32,
     length_discounts: Float64,
-    beside: Int32,
+    play_artists: Int32,
     play_offsets: Int64,
     plays: Int64,
     play_owners: Int32,
@@ -51,7 +55,7 @@ def fill_joint(
     out: Float32,
     before: int,
 ) -> None:
-    """Fill the columns from `before` on with `two_stage_features.FEATURES`.
+    """Fill the columns from `before` on with `two_stage_features.FEATURES`, but for `fill_near`'s.
 
     The index's arrays are `two_stage_features.FeatureIndex`'s. Arrays by group are zeroed after each
     query. What is looked up for every play of every candidate stands in its order or in a small table:
@@ -59,9 +63,8 @@ def fill_joint(
     """
     playlists = len(length_discounts)
     is_shared = np.zeros(playlists, np.uint8)
-    overlap = np.zeros(playlists)
-    shared = np.zeros(playlists, np.int32)
-    last_at = np.full((2, playlists), -1, np.int64)
+    # What is known of a playlist that shares anything stands in one line of the cache.
+    met = np.zeros((playlists, 4))
     touched = np.empty(playlists, np.int32)
     artist_counts = np.zeros(artist_groups, np.int32)
     artist_distances = np.zeros(artist_groups, np.int32)
@@ -69,10 +72,8 @@ def fill_joint(
     album_distances = np.zeros(album_groups, np.int32)
     song_distances = np.zeros(song_groups, np.int32)
     # How near, by distance: as many powers as the query is long, not one for each neighbour.
-    item_near = np.zeros(fixed.shape[0])
     artist_near = np.zeros(artist_groups)
-    # 0 where no item (artist) with these low bits is in the query, which holds for nearly all.
-    item_marks = np.zeros(MARKS, np.uint8)
+    # 0 where no artist with these low bits is in the query, which holds for nearly all.
     artist_marks = np.zeros(MARKS, np.uint8)
     columns = fixed.shape[1]
     for query in range(len(query_offsets) - 1):
@@ -103,15 +104,12 @@ def fill_joint(
             other = artist
             if item == MISSING:
                 continue
-            if item_near[item] == 0.0:
-                item_near[item] = distance**-NEAR_RECENCY
-                item_marks[item & (MARKS - 1)] = 1
             if artist != MISSING:
                 with_artist += 1
                 if artist_counts[artist] == 0:
                     distinct += 1
                     artist_distances[artist] = distance
-                    artist_near[artist] = distance**-NEAR_RECENCY
+                    artist_near[artist] = distance**-ARTIST_RECENCY
                     artist_marks[artist & (MARKS - 1)] = 1
                 artist_counts[artist] += 1
             album = albums[item]
@@ -135,17 +133,38 @@ def fill_joint(
                     is_shared[owner] = 1
                     touched[touched_count] = owner
                     touched_count += 1
-                shared[owner] += 1
-                overlap[owner] += weight
-                if distance <= 2 and last_at[distance - 1, owner] < 0:
-                    last_at[distance - 1, owner] = plays[at]
+                met[owner, SHARED] += 1.0
+                met[owner, OVERLAP] += weight
+                if distance == 1 and met[owner, LAST] == 0.0:
+                    met[owner, LAST] = plays[at] + 1
+                if distance == 2 and met[owner, SECOND] == 0.0:
+                    met[owner, SECOND] = plays[at] + 1
         for at in range(touched_count):
             owner = touched[at]
-            overlap[owner] /= length_discounts[owner]
-            highest = max(highest, overlap[owner])
-            overlap_sum += overlap[owner]
+            met[owner, OVERLAP] /= length_discounts[owner]
+            highest = max(highest, met[owner, OVERLAP])
+            overlap_sum += met[owner, OVERLAP]
         latest_plays = latest_sum / max(latest, 1)
-        for row in range(pool_offsets[query], pool_offsets[query + 1]):
+        end = pool_offsets[query + 1]
+        for row in range(pool_offsets[query], end):
+            # What the rows to come look at, each a wait for the memory, is fetched meanwhile.
+            if row + 6 < end:
+                item = pool_items[row + 6]
+                prefetch_to_read(play_offsets, item)
+                prefetch_to_read(fixed, item)
+                prefetch_to_read(artists, item)
+                prefetch_to_read(albums, item)
+                prefetch_to_read(songs, item)
+            if row + 3 < end:
+                low = play_offsets[pool_items[row + 3]]
+                prefetch_to_read(plays, low)
+                prefetch_to_read(play_edges, low)
+                prefetch_to_read(play_owners, low)
+            if row + 1 < end:
+                item = pool_items[row + 1]
+                low, high = play_offsets[item], play_offsets[item + 1]
+                for at in range(low, high, max(1, -(-(high - low) // MOST_WINDOWS))):
+                    prefetch_to_read(play_artists, plays[at])
             item = pool_items[row]
             artist, album = artists[item], albums[item]
             low, high = play_offsets[item], play_offsets[item + 1]
@@ -159,52 +178,45 @@ def fill_joint(
             within_3 = 0
             after_artist = 0
             sharing = 0
-            most_shared = 0
+            most_shared = 0.0
             best_overlap = 0.0
             sum_overlap = 0.0
-            near_sum = 0.0
-            near_most = 0.0
             artists_sum = 0.0
             artists_most = 0.0
             window_step = max(1, -(-(high - low) // MOST_WINDOWS))
             windows = -(-(high - low) // window_step)
             for at in range(low, high, window_step):
                 place = plays[at]
-                near = 0.0
                 near_artists = 0.0
                 first = place - (play_edges[at] & EDGE)
                 for other in range(first, place + (play_edges[at] >> EDGE_BITS) + 1):
-                    neighbour, other_artist = beside[other, 0], beside[other, 1]
-                    if other != place and item_marks[neighbour & (MARKS - 1)] != 0:
-                        near += item_near[neighbour]
+                    near_artist = play_artists[other]
                     if (
-                        other_artist >= 0
-                        and other_artist != artist
-                        and artist_marks[other_artist & (MARKS - 1)] != 0
+                        artist_marks[near_artist & (MARKS - 1)] != 0
+                        and near_artist != artist
+                        and near_artist >= 0
                     ):
-                        near_artists += artist_near[other_artist]
-                near_sum += near
-                near_most = max(near_most, near)
+                        near_artists += artist_near[near_artist]
                 artists_sum += near_artists
                 artists_most = max(artists_most, near_artists)
-                if last_artist != MISSING and place > first and beside[place - 1, 1] == last_artist:
-                    after_artist += 1
+                if last_artist != MISSING and place > first:
+                    after_artist += play_artists[place - 1] == last_artist
             for at in range(low, high, step):
                 owner = play_owners[at]
                 if is_shared[owner] == 0:
                     continue
                 place = plays[at]
                 sharing += 1
-                most_shared = max(most_shared, shared[owner])
-                best_overlap = max(best_overlap, overlap[owner])
-                sum_overlap += overlap[owner]
-                other = last_at[0, owner]
+                most_shared = max(most_shared, met[owner, SHARED])
+                best_overlap = max(best_overlap, met[owner, OVERLAP])
+                sum_overlap += met[owner, OVERLAP]
+                other = int(met[owner, LAST]) - 1
                 if other >= 0:
                     with_last += 1
                     next_of_last += place == other + 1
                     within_5 += other < place <= other + 5
                     gap = min(gap, float(abs(place - other)))
-                other = last_at[1, owner]
+                other = int(met[owner, SECOND]) - 1
                 if other >= 0:
                     with_second += 1
                     within_3 += other < place <= other + 3
@@ -249,23 +261,16 @@ def fill_joint(
             if overlap_sum > 0.0:
                 out[row, at + 19] = best_overlap / highest
                 out[row, at + 20] = sum_overlap * step / overlap_sum
-            out[row, at + 21] = near_sum / max(windows, 1)
-            out[row, at + 22] = near_most
             out[row, at + 23] = artists_sum / max(windows, 1)
             out[row, at + 24] = artists_most
         for at in range(touched_count):
             owner = touched[at]
-            overlap[owner] = 0.0
             is_shared[owner] = 0
-            shared[owner] = 0
-            last_at[0, owner] = -1
-            last_at[1, owner] = -1
+            met[owner, OVERLAP] = met[owner, SHARED] = met[owner, LAST] = met[owner, SECOND] = 0.0
         for at in range(start, stop):
             item = query_items[at]
             if item == MISSING:
                 continue
-            item_near[item] = 0.0
-            item_marks[item & (MARKS - 1)] = 0
             if artists[item] != MISSING:
                 artist_counts[artists[item]] = 0
                 artist_distances[artists[item]] = 0

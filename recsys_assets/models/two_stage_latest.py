@@ -64,7 +64,7 @@ class LatestIndex(FeatureIndex):
     @cached_property
     def _after(self) -> Steps:
         """By artist, those whose items directly follow its own."""
-        artists = self.beside[:, 1]
+        artists = self.play_artists
         before, after = artists[:-1], artists[1:]
         step = (before != MISSING) & (after != MISSING)
         starts = self.offsets[1:-1]
@@ -92,7 +92,7 @@ class LatestIndex(FeatureIndex):
 
     @cached_property
     def _artist_plays(self) -> Int64:
-        artists = self.beside[:, 1]
+        artists = self.play_artists
         return np.bincount(artists[artists != MISSING], minlength=self._artist_count)
 
     def _fill(

@@ -121,25 +121,36 @@ combine = cast(Callable[..., None], intrinsic(_combine))
 """combine(width, out, k, p, a, i, q, b, j): set row out[k] to p * a[i] + q * b[j]."""
 
 
-def _prefetch(typing: Any, width: Any, a: Any, i: Any) -> Any:
-    """Emit a hint that row a[i] will be needed."""
-    del typing
+def _hint(blocks: int, *, write: bool) -> Any:
+    """Return what emits a hint that a row, of the last two arguments, will be needed."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kinds = signature.args
-        row = address(context, builder, kinds[1], args[1], args[2], kinds[2])
+        kinds = signature.args[-2:]
+        row = address(context, builder, kinds[0], args[-2], args[-1], kinds[1])
         byte = ir.IntType(8).as_pointer()
         hint = builder.module.declare_intrinsic(
             "llvm.prefetch.p0i8", (), ir.FunctionType(ir.VoidType(), [byte, INT32, INT32, INT32])
         )
-        write, every_cache, data = (ir.Constant(INT32, flag) for flag in (1, 3, 1))
-        for block in range(len(width)):
+        purpose, every_cache, data = (ir.Constant(INT32, flag) for flag in (int(write), 3, 1))
+        for block in range(blocks):
             at = builder.gep(row, [ir.Constant(INT32, block)])
-            builder.call(hint, [builder.bitcast(at, byte), write, every_cache, data])
+            builder.call(hint, [builder.bitcast(at, byte), purpose, every_cache, data])
         return context.get_dummy_value()
 
-    return types.void(width, a, i), emit
+    return emit
+
+
+def _prefetch(typing: Any, width: Any, a: Any, i: Any) -> Any:
+    del typing
+    return types.void(width, a, i), _hint(len(width), write=True)
+
+
+def _prefetch_to_read(typing: Any, a: Any, i: Any) -> Any:
+    del typing
+    return types.void(a, i), _hint(1, write=False)
 
 
 prefetch = cast(Callable[..., None], intrinsic(_prefetch))
-"""prefetch(width, a, i): have row a[i] fetched into the caches meanwhile."""
+"""prefetch(width, a, i): have row a[i], to be changed, fetched into the caches meanwhile."""
+prefetch_to_read = cast(Callable[..., None], intrinsic(_prefetch_to_read))
+"""prefetch_to_read(a, i): have the cache line where a[i] begins fetched meanwhile."""
