@@ -6,9 +6,12 @@ where their names are, `two_stage_features.py` and `two_stage_latest.py`. What m
 candidate, and its place among others, is `two_stage_pool_kernels.py`'s. None calls one of another file.
 """
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 
+from recsys_assets.models import word2vec_vectors
 from recsys_assets.models.kernels import kernel
 from recsys_assets.models.word2vec_vectors import prefetch_to_read
 from recsys_assets.playlists import MISSING, Float32, Float64, Int32, Int64
@@ -33,7 +36,7 @@ MARKS = 2**14
 """Bytes of a table that the core's nearest cache holds."""
 
 
-@kernel
+@partial(kernel, helpers=(word2vec_vectors,))
 def fill_joint(
     query_offsets: Int64,
     query_items: Int32,

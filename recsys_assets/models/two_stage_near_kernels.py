@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from recsys_assets.models import word2vec_vectors
+from recsys_assets.models import two_stage_kernels, word2vec_vectors
 from recsys_assets.models.kernels import kernel
 from recsys_assets.models.two_stage_kernels import EDGE, EDGE_BITS, MOST_OCCURRENCES, UInt8
 from recsys_assets.models.word2vec_vectors import prefetch_to_read
@@ -47,7 +47,7 @@ def _doubled(places: Int64, sums: Float64) -> tuple[Int64, Float64]:
     return more, of_more
 
 
-@partial(kernel, helpers=(word2vec_vectors,))
+@partial(kernel, helpers=(two_stage_kernels, word2vec_vectors))
 def fill_near(
     query_offsets: Int64,
     query_items: Int32,
