@@ -10,7 +10,6 @@ import numpy as np
 from recsys_assets.models.kernels import kernel
 from recsys_assets.playlists import Float32, Float64, Int32, Int64
 
-
 PANEL = 4
 """Rows that are worked on together: each element of the matrix is read and written once for all."""
 
