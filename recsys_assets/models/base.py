@@ -1,7 +1,7 @@
 """The recommender interface that every family implements, and what all families share.
 
 Fitting, ranking a block of queries, nearest items, saving and loading. A family's own method belongs
-in a module of its own; the numba kernels for ranking belong in `models/kernels.py`; measuring belongs
+in a module of its own; numba kernels belong in files of their own; measuring belongs
 in `evaluation/`. No Dagster, no MLflow, no SQL.
 """
 

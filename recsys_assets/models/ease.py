@@ -2,7 +2,7 @@
 
 Steck, Embarrassingly shallow autoencoders for sparse data (WWW 2019). The inverse of an item-item
 matrix sets the limit: memory grows with the square of the items, time with the cube. The kernel
-that counts is in `factor_kernels.py`, ranking by rows in `kernels.py`.
+that counts is in `factor_kernels.py`, ranking by rows in `rows.py`.
 """
 
 from typing import ClassVar

@@ -14,7 +14,8 @@ Part = TypeVar("Part")
 class Kept:
     """Parts of the last fits on the same data: of each name one, with what decided it.
 
-    A part is handed out again, not copied: who takes it must not change it.
+    A part is handed out again, not copied: who takes it must not change it. Each name's part stays
+    until it is made anew, beside the others: with `blend`, two sets of members.
     """
 
     def __init__(self) -> None:

@@ -3,7 +3,7 @@
 One file on purpose: numba's cache notices a change of the file that a kernel stands in, of a helper
 that it calls in another one only if `kernel` is told of it. The total order everywhere is score
 descending, then item index ascending. Every kernel works on a range of independent rows, releases
-the GIL and checks no bounds: callers in Python (`topk.py`, `cooccurrence.py`) validate, and own
+the GIL and checks no bounds: callers in Python (`topk.py`, `rows.py`) validate, and own
 allocation and threads.
 """
 

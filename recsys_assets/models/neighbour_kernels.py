@@ -1,5 +1,5 @@
 # ruff: noqa: PLR0912, PLR0915  (numba takes flat, positional arguments and inlines no closures)
-"""Kernels of the neighbour families: weighted rows by key, pairs in playlists.
+"""Kernels of the neighbour families: counting what stands together in playlists.
 
 A file of its own with every helper that its kernels call, because numba's cache does not notice a
 change in another file. The rules are those of `kernels.py`: score descending, then index ascending;

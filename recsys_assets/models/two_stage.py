@@ -161,7 +161,7 @@ class TwoStage(Ensemble):
         # A thread has a quarter of its share of the block's rows at a time (`query_blocks`).
         rows = p.per_member * (8 * members + 2 * columns)
         ranked = QUERY_BLOCK * members * (16 * self._depth() + rows)
-        # 34 bytes of each play stay; while the index is made it takes 80.
+        # 30 bytes of each play stay; while the index is made it takes 80.
         index = 80 * len(train.items) + (4 * len(FIXED) + 16) * items
         return super()._own_bytes(train, items) + index + max(learned, ranked)
 

@@ -60,7 +60,7 @@ def fill_near(
     out: Float32,
     at: int,
 ) -> None:
-    """Fill the columns `at` and `at + 1` with `near_mean` and `near_most`; both are zero on entry.
+    """Fill the columns `at` and `at + 1` with `near_mean` and `near_most`.
 
     The index's arrays are `two_stage_features.FeatureIndex`'s. Of a query's item with more plays than
     `MOST_OCCURRENCES`, evenly spaced ones count several times. Once for each item, the latest of equal
@@ -117,6 +117,10 @@ def fill_near(
         for here in range(start, stop):
             if query_items[here] != MISSING:
                 row_of[query_items[here]] = 0
-        if taken > 0:
+        if len(places) > max(
+            FIRST_SLOTS, 16 * taken
+        ):  # one long query is no reason for all after it
+            places, sums = np.full(len(places) // 2, MISSING, np.int64), np.zeros(len(places) // 2)
+        elif taken > 0:
             places[:] = MISSING
             sums[:] = 0.0

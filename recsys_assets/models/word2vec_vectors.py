@@ -37,7 +37,7 @@ FUSED = ("contract",)
 
 
 def address(context: Any, builder: Any, kind: Any, array: Any, index: Any, index_kind: Any) -> Any:
-    """Emit the address of a row of a C-contiguous matrix of 4-byte values, as one of float vectors."""
+    """Emit the address of a row of a C-contiguous array, as one of float vectors."""
     view = context.make_array(kind)(context, builder, array)
     stride = builder.extract_value(view.strides, 0)
     place = context.cast(builder, index, index_kind, types.int64)

@@ -53,6 +53,18 @@ def test_table_size_changes_nothing(
         assert crowded[1].tolist() == scores.tolist()
 
 
+def test_ties_of_tracks_that_share_a_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents losing a track of the worst answer's score and a smaller index."""
+    train = PlaylistSet.from_lists([[0, 1], [2, 3]] * 3)
+    model = fitted("cooccurrence", train, 4, recency_exponent=0.0)
+    queries = PlaylistSet.from_lists([[0, 2]])
+    assert len(set(model._rank(queries, 2)[1][0].tolist())) == 1
+    monkeypatch.setattr(slot_kernels, "SLOTS_PER_ANSWER", 0)
+    # Of two slots 0 and 2 have the one, 1 and 3 the other, which 3 meets first.
+    monkeypatch.setattr(slot_kernels, "SLOT_BITS", 1)
+    assert model._rank(queries, 1)[0].tolist() == [[1]]
+
+
 def test_table_is_bounded_by_the_catalogue() -> None:
     """Prevents a served request for a million tracks from taking gigabytes of table."""
     assert 1 << (32 - slot_kernels.slot_shift(10, 10**6)) == 1 << slot_kernels.SLOT_BITS

@@ -172,6 +172,22 @@ def test_items_with_the_same_mark() -> None:
         assert near.tolist() == pytest.approx([0, 1, 1 / plays, 0, 1 / plays, 2**-0.5])
 
 
+def test_first_of_equal_plays_counts() -> None:
+    """Prevents a playlist that holds the query's last item twice from counting by the later one."""
+    train = PlaylistSet.from_lists([[0, 2, 3, 0, 1, 4, 1]])
+    alone = np.arange(5, dtype=np.int32)
+    index = FeatureIndex.build(train, alone, alone, alone)
+    rows = index.features(
+        PlaylistSet.from_lists([[1, 0], [0, 1]]),
+        np.array([0, 2, 4]),
+        np.array([2, 4] * 2, np.int32),
+    )
+    next_of_last = rows[:, FEATURES.index("next_of_last")].tolist()
+    assert next_of_last == [1, 0, 0, 1]  # 2 behind the first 0, 4 behind the first 1
+    assert rows[:, FEATURES.index("gap_to_last")].tolist() == [1, 5, 3, 1]
+    assert rows[:, FEATURES.index("within_3_of_second")].tolist() == [0, 1, 1, 0]
+
+
 def test_features_do_not_depend_on_the_block() -> None:
     """Prevents one query's marks from reaching the next one's features."""
     index = LatestIndex.build(TRAIN, ARTISTS, ALBUMS, SONGS)
@@ -233,7 +249,15 @@ def test_examples_do_not_see_their_own_playlist() -> None:
         assert not own & rest
 
 
-@pytest.mark.parametrize("columns", [None, np.array(["relative", "rank"]), np.array(COLUMNS[:-1])])
+@pytest.mark.parametrize(
+    "columns",
+    [
+        None,
+        np.array(["relative", "rank"]),
+        np.array(COLUMNS[:-1]),
+        np.array([*COLUMNS[:-1], "100 windows"]),  # as of 2026-11-21
+    ],
+)
 def test_trees_of_other_features_are_refused(columns: np.ndarray | None) -> None:
     """Prevents an older version's trees from ranking by whatever stands at their features' places."""
     model = fitted("two_stage", block_playlists())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recsys_assets.models.two_stage_features import FEATURES, FeatureIndex
 from recsys_assets.models.two_stage_kernels import MOST_OCCURRENCES
-from recsys_assets.models.two_stage_near_kernels import FIRST_SLOTS
+from recsys_assets.models.two_stage_near_kernels import FIRST_SLOTS, MARKS
 from recsys_assets.playlists import MISSING, PlaylistSet
 
 
@@ -77,18 +77,30 @@ def test_near_features_play_by_play(
 
 def test_table_of_places_grows() -> None:
     """Prevents sums that are lost when the table of places near the query's plays is doubled."""
-    rng = np.random.default_rng(1)
-    lists = [[0, *rng.integers(2, 400, 6).tolist(), 1] for _ in range(3 * FIRST_SLOTS)]
-    train = PlaylistSet.from_lists(lists)
-    alone = np.arange(400, dtype=np.int32)
+    # Each candidate stands once, near both: what came before the table grew is added to afterwards.
+    candidates = np.arange(2, 2 + 3 * MOST_OCCURRENCES, dtype=np.int32)
+    assert len(candidates) > FIRST_SLOTS
+    train = PlaylistSet.from_lists([[0, *three, 1] for three in candidates.reshape(-1, 3).tolist()])
+    alone = np.arange(2 + len(candidates), dtype=np.int32)
     index = FeatureIndex.build(train, alone, alone, alone)
-    candidates = np.arange(2, 400, dtype=np.int32)
-    rows = index.features(PlaylistSet.from_lists([[0, 1]]), np.array([0, 398]), candidates)
-    assert (rows[:, FEATURES.index("near_mean")] > 0).all()
-    small = PlaylistSet.from_lists(lists[:MOST_OCCURRENCES])
-    index = FeatureIndex.build(small, alone, alone, alone)
-    rows = index.features(PlaylistSet.from_lists([[0, 1]]), np.array([0, 398]), candidates)
-    for candidate in (2, 77, 399):
-        mean, most = near_by_walking(small, [0, 1], candidate)
-        assert rows[candidate - 2, FEATURES.index("near_mean")] == pytest.approx(mean, rel=1e-6)
-        assert rows[candidate - 2, FEATURES.index("near_most")] == pytest.approx(most, rel=1e-6)
+    rows = index.features(
+        PlaylistSet.from_lists([[0, 1]]), np.array([0, len(candidates)]), candidates
+    )
+    for name in ("near_mean", "near_most"):
+        assert rows[:, FEATURES.index(name)] == pytest.approx(1 + 2**-0.5)
+
+
+def test_candidates_of_another_query_do_not_count() -> None:
+    """Prevents what stands near a query from counting for a row of the query before."""
+    other = 5 + 8 * MARKS  # with the mark of 5: without it, its row would not be asked for
+    train = PlaylistSet.from_lists([[0, other], [0, 1, 5]])
+    alone = np.arange(other + 1, dtype=np.int32)
+    index = FeatureIndex.build(train, alone, alone, alone)
+    rows = index.features(
+        PlaylistSet.from_lists([[1], [0]]), np.array([0, 2, 3]), np.array([5, other, 5], np.int32)
+    )
+    assert rows[:, FEATURES.index("near_mean")].tolist() == [1, 0, 1]
+    rows = index.features(
+        PlaylistSet.from_lists([[1], [0]]), np.array([0, 1, 2]), np.array([other, 5], np.int32)
+    )
+    assert rows[:, FEATURES.index("near_mean")].tolist() == [0, 1]
