@@ -13,10 +13,10 @@ from recsys_assets.models import selection_kernels, slot_kernels
 from recsys_assets.models.kernels import kernel
 from recsys_assets.models.selection_kernels import take_best
 from recsys_assets.models.slot_kernels import (
-    EMPTY,
     add,
     add_crowded,
     clear,
+    empty_slots,
     hold_back,
     hold_back_crowded,
     is_crowded,
@@ -197,9 +197,7 @@ def rank_by_playlists(
     whose postings are so many together. `item_scale` float64[size], none above 1, or empty for
     ones. `shift` is `slot_shift`'s.
     """
-    slots = 1 << (32 - shift)
-    holders, held = np.full(slots, EMPTY, np.int32), np.empty(slots, np.int32)
-    own, others = np.zeros(slots), np.zeros(slots)
+    holders, own, others, held = empty_slots(shift)
     k = out_items.shape[1]
     powers = np.empty(POWERS)
     for times in range(1, POWERS):

@@ -13,10 +13,10 @@ from recsys_assets.models import selection_kernels, slot_kernels
 from recsys_assets.models.kernels import kernel
 from recsys_assets.models.selection_kernels import take_best
 from recsys_assets.models.slot_kernels import (
-    EMPTY,
     add,
     add_crowded,
     clear,
+    empty_slots,
     hold_back,
     hold_back_crowded,
     is_crowded,
@@ -103,9 +103,7 @@ def rank_by_keys(
     weights of 0 or more, as the rows' are. `shift` is `slot_shift`'s; `sums` is zeroed float64[size]
     scratch, given back zeroed, `touched` and `values` scratch of as many entries.
     """
-    slots = 1 << (32 - shift)
-    holders, held = np.full(slots, EMPTY, np.int32), np.empty(slots, np.int32)
-    own, others = np.zeros(slots), np.zeros(slots)
+    holders, own, others, held = empty_slots(shift)
     for query in range(low, high):
         first, last = key_offsets[query], key_offsets[query + 1]
         _best_of_rows(
@@ -140,9 +138,7 @@ def rank_by_rows(
     the rows of the best `breadth`, weighted by their scores, is added. Weights are positive; scratch
     as of `rank_by_keys`.
     """
-    slots = 1 << (32 - shift)
-    holders, held = np.full(slots, EMPTY, np.int32), np.empty(slots, np.int32)
-    own, others = np.zeros(slots), np.zeros(slots)
+    holders, own, others, held = empty_slots(shift)
     # The query's latest items, and behind them the best of what their rows hold.
     used = len(recency)
     asked, factors = np.empty(used + breadth, np.int32), np.empty(used + breadth)

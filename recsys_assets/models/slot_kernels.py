@@ -38,6 +38,14 @@ def _slot(item: int, shift: int) -> int:
 
 
 @kernel
+def empty_slots(shift: int) -> tuple[Int32, Float64, Float64, Int32]:
+    """Return a table: holders, their sums, those of all others, and room for the slots taken."""
+    slots = 1 << (32 - shift)
+    holders, held = np.full(slots, EMPTY, np.int32), np.empty(slots, np.int32)
+    return holders, np.zeros(slots), np.zeros(slots), held
+
+
+@kernel
 def hold_back(query: Int32, shift: int, holders: Int32, own: Float64, held: Int32) -> int:
     """Keep a query's own items out of the answers; return how many slots are taken."""
     count = 0

@@ -15,9 +15,8 @@ from recsys_assets.models.pools import Pool, merge
 from recsys_assets.models.two_stage import COLUMNS, TwoStage, TwoStageParameters, _sampled
 from recsys_assets.models.two_stage_context import CONTEXT, context
 from recsys_assets.models.two_stage_features import FEATURES, FeatureIndex
-from recsys_assets.models.two_stage_kernels import MARKS, NEVER
+from recsys_assets.models.two_stage_kernels import NEVER
 from recsys_assets.models.two_stage_latest import ALL_FEATURES, LatestIndex
-from recsys_assets.models.two_stage_near_kernels import MARKS as CANDIDATE_MARKS
 from recsys_assets.models.two_stage_proposals import TOGETHER
 from recsys_assets.models.two_stage_songs import song_numbers
 from recsys_assets.playlists import MISSING, Catalog, PlaylistSet
@@ -156,20 +155,6 @@ def test_windows_of_frequent_items_are_a_sample() -> None:
     assert found["near_most"] == 1
     assert found["after_last_artist"] == 252  # 21 of 25 windows, twelve plays each
     assert found["near_artists_mean"] == pytest.approx(21 / 25)
-
-
-def test_items_with_the_same_mark() -> None:
-    """Prevents an item from counting as near because its number ends like that of another one."""
-    other = 5 + max(MARKS, 8 * CANDIDATE_MARKS)
-    train = PlaylistSet.from_lists([[other, 1], [5, 2], [1, 2 + 8 * CANDIDATE_MARKS]])
-    alone = np.arange(other + 1, dtype=np.int32)
-    index = FeatureIndex.build(train, alone, alone, alone)
-    queries = PlaylistSet.from_lists([[5], [other], [5, other]])
-    rows = index.features(queries, np.arange(4) * 2, np.array([1, 2] * 3, np.int32))
-    shares = {"near_mean": 2.0, "near_artists_mean": 2.0}  # of item 1's two plays one is near
-    for name, plays in shares.items():
-        near = rows[:, FEATURES.index(name)]
-        assert near.tolist() == pytest.approx([0, 1, 1 / plays, 0, 1 / plays, 2**-0.5])
 
 
 def test_first_of_equal_plays_counts() -> None:

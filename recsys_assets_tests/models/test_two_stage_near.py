@@ -9,6 +9,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from recsys_assets.models.two_stage_features import FEATURES, FeatureIndex
+from recsys_assets.models.two_stage_kernels import MARKS as ARTIST_MARKS
 from recsys_assets.models.two_stage_kernels import MOST_OCCURRENCES
 from recsys_assets.models.two_stage_near_kernels import FIRST_SLOTS, MARKS
 from recsys_assets.playlists import MISSING, PlaylistSet
@@ -104,3 +105,16 @@ def test_candidates_of_another_query_do_not_count() -> None:
         PlaylistSet.from_lists([[1], [0]]), np.array([0, 1, 2]), np.array([other, 5], np.int32)
     )
     assert rows[:, FEATURES.index("near_mean")].tolist() == [0, 1]
+
+
+def test_items_with_the_same_mark() -> None:
+    """Prevents an item from counting as near because its number ends like that of another one."""
+    other = 5 + max(ARTIST_MARKS, 8 * MARKS)
+    train = PlaylistSet.from_lists([[other, 1], [5, 2], [1, 2 + 8 * MARKS]])
+    alone = np.arange(other + 1, dtype=np.int32)
+    index = FeatureIndex.build(train, alone, alone, alone)
+    queries = PlaylistSet.from_lists([[5], [other], [5, other]])
+    rows = index.features(queries, np.arange(4) * 2, np.array([1, 2] * 3, np.int32))
+    for name in ("near_mean", "near_artists_mean"):  # of item 1's two plays one is near
+        near = rows[:, FEATURES.index(name)]
+        assert near.tolist() == pytest.approx([0, 1, 1 / 2, 0, 1 / 2, 2**-0.5])
