@@ -20,7 +20,7 @@ PORT ?= 3000
 INSTALLED := $(VENV)/.installed $(EXTRAS:%=$(VENV)/.extra-%)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run leaderboard tune ui test test-fast lint format lock bench bench-full clean
+.PHONY: help setup run leaderboard reference tune ui test test-fast lint format lock bench bench-full clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,11 @@ run: setup  ## refresh everything [RAW=path/to/files] [GRID=full] [FORCE=1]
 
 leaderboard: run  ## refresh, then the leaderboard in detail [RAW=path/to/files] [GRID=full]
 	$(BIN)/python -m recsys_assets leaderboard
+
+reference: setup  ## the leaderboard on the division of the published figures RAW=path/to/slices [GRID=full]
+	@test -n "$(RAW)" || { echo "make reference: which slices? RAW=path/to/slices" >&2; exit 2; }
+	settings=$$($(BIN)/python -m benchmarks.reference_split --raw $(RECSYS_RAW) --out $(RECSYS_HOME)/reference.parquet) \
+	&& env $$settings $(MAKE) leaderboard RAW=$(RECSYS_HOME)/reference.parquet RECSYS_HOME=$(RECSYS_HOME)/reference
 
 given = $(if $($(1)),--$(shell echo $(1) | tr A-Z a-z) $($(1)))
 tune: setup  ## search better hyperparameters FAMILY=cooccurrence [ENTRY=] [TRIALS=] [MINUTES=] [METRIC=] [RAW=]
