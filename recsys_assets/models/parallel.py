@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numba
 
@@ -38,6 +38,28 @@ def map_blocks(work: Callable[[Block], Result], blocks: Sequence[Block]) -> list
         return [work(block) for block in blocks]
     with ThreadPoolExecutor(threads, thread_name_prefix="recsys") as pool:
         return list(pool.map(work, blocks))
+
+
+class Scratch(Generic[Result]):
+    """Scratch that one block hands on to the next: never more of it than threads.
+
+    Arrays by size of the catalogue, made anew for each block of a few hundred queries, were zeroed
+    and given back to the system as often.
+    """
+
+    def __init__(self, make: Callable[[], Result]) -> None:
+        self._make = make
+        self._free: list[Result] = []
+
+    @contextmanager
+    def lent(self) -> Iterator[Result]:
+        """Lend what nobody uses; its user gives it back as it was."""
+        try:
+            one = self._free.pop()
+        except IndexError:
+            one = self._make()
+        yield one
+        self._free.append(one)
 
 
 def row_blocks(rows: int, *, per_thread: int = 1, smallest: int = 16) -> list[tuple[int, int]]:

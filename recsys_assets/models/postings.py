@@ -12,6 +12,9 @@ from recsys_assets.models.kernels import kernel
 from recsys_assets.models.topk import readonly
 from recsys_assets.playlists import MISSING, Int32, Int64, PlaylistSet
 
+PLAYLIST, PLACE, TIMES = 0, 1, 2
+"""Columns of `Runs.rows`."""
+
 
 @dataclass(frozen=True, eq=False)
 class Postings:
@@ -44,12 +47,37 @@ class Postings:
         _place(readonly(playlists.offsets), readonly(keys), offsets[:-1].copy(), positions, owners)
         return cls(offsets, positions, owners)
 
-    def playlist_counts(self) -> Int64:
-        """int64[keys]: how many playlists hold each key."""
-        of = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
-        first = np.ones(len(of), bool)
-        first[1:] = (of[1:] != of[:-1]) | (self.owners[1:] != self.owners[:-1])
-        return np.bincount(of[first], minlength=len(self.offsets) - 1)
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Playlists by key: one row for all of a playlist's places of a key.
+
+    Attributes
+    ----------
+    offsets
+        int64[keys + 1]; key `x` has ``rows[offsets[x]:offsets[x + 1]]``.
+    rows
+        int32[runs, 3]: `PLAYLIST`, ascending for each key, the last `PLACE` of the key in it, from
+        0, and how many `TIMES` it is there. Together, since they are read together.
+    plays
+        int64[keys]: sums of `TIMES`.
+    """
+
+    offsets: Int64
+    rows: Int32
+    plays: Int64
+
+    @classmethod
+    def of(cls, playlists: PlaylistSet, keys: Int32, size: int) -> "Runs":
+        """Index `playlists` by `keys`, as `Postings.of` does."""
+        plays = np.bincount(keys[keys != MISSING], minlength=size)
+        counts, latest = np.zeros(size, np.int64), np.full(size, MISSING, np.int32)
+        _count_runs(readonly(playlists.offsets), readonly(keys), latest, counts)
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        rows = np.empty((offsets[-1], 3), np.int32)
+        latest[:] = MISSING
+        _place_runs(readonly(playlists.offsets), readonly(keys), latest, offsets[:-1].copy(), rows)
+        return cls(offsets, rows, plays)
 
 
 def distinct_items(playlists: PlaylistSet, size: int) -> PlaylistSet:
@@ -77,3 +105,33 @@ def _place(
             if key != MISSING:
                 positions[ends[key]], owners[ends[key]] = at, owner
                 ends[key] += 1
+
+
+@kernel
+def _count_runs(playlist_offsets: Int64, keys: Int32, latest: Int32, counts: Int64) -> None:
+    """Count the playlists that hold each key; `latest` is int32[keys] scratch, all MISSING."""
+    for owner in range(len(playlist_offsets) - 1):
+        for at in range(playlist_offsets[owner], playlist_offsets[owner + 1]):
+            key = keys[at]
+            if key != MISSING and latest[key] != owner:
+                latest[key] = owner
+                counts[key] += 1
+
+
+@kernel
+def _place_runs(
+    playlist_offsets: Int64, keys: Int32, latest: Int32, ends: Int64, rows: Int32
+) -> None:
+    """Fill `rows` from where those of each key end so far, `ends`; scratch as of `_count_runs`."""
+    for owner in range(len(playlist_offsets) - 1):
+        first = playlist_offsets[owner]
+        for at in range(first, playlist_offsets[owner + 1]):
+            key = keys[at]
+            if key == MISSING:
+                continue
+            if latest[key] != owner:
+                latest[key] = owner
+                rows[ends[key], PLAYLIST], rows[ends[key], TIMES] = owner, 0
+                ends[key] += 1
+            rows[ends[key] - 1, PLACE] = at - first
+            rows[ends[key] - 1, TIMES] += 1

@@ -24,7 +24,7 @@ from recsys_assets.models.slot_kernels import (
     score_holders,
     take_crowded,
 )
-from recsys_assets.playlists import MISSING, Float32, Float64, Int32, Int64
+from recsys_assets.playlists import MISSING, Bool, Float32, Float64, Int32, Int64
 
 HELPERS = (selection_kernels, slot_kernels)
 
@@ -39,9 +39,9 @@ def _best_of_rows(
     row_weights: Float32,
     shift: int,
     holders: Int32,
-    own: Float64,
-    others: Float64,
+    table: Float64,
     held: Int32,
+    crowded: Bool,
     sums: Float64,
     touched: Int32,
     values: Float32,
@@ -50,31 +50,34 @@ def _best_of_rows(
 ) -> int:
     """Write the best items by the sum of the rows of `asked` times `factors`, without `query`'s own.
 
-    MISSING ones in `asked` are left out. The table (`holders` to `held`) and `sums` are given back
+    MISSING ones in `asked` are left out. The table (`holders` to `crowded`) and `sums` are given back
     empty. Returns how many items there are.
     """
     scale = np.empty(0)
-    count = hold_back(query, shift, holders, own, held)
+    count = hold_back(query, shift, holders, table, held)
     for at in range(len(asked)):
         if asked[at] == MISSING:
             continue
         for entry in range(row_offsets[asked[at]], row_offsets[asked[at] + 1]):
             value = factors[at] * row_weights[entry]
-            count = add(row_items[entry], value, shift, holders, own, others, held, count)
-    found = score_holders(holders, own, held, count, scale, values, touched)
-    if keep_crowded(others, held, count, values, found, len(best_items)):
+            count = add(row_items[entry], value, shift, holders, table, held, count)
+    found = score_holders(holders, table, held, count, scale, values, touched)
+    found, any_crowded = keep_crowded(
+        table, held, count, values, touched, found, len(best_items), crowded
+    )
+    if any_crowded:
         hold_back_crowded(query, -np.inf, sums)
         last = found
         for at in range(len(asked)):
             if asked[at] == MISSING:
                 continue
             for entry in range(row_offsets[asked[at]], row_offsets[asked[at] + 1]):
-                if is_crowded(row_items[entry], shift, holders, others):
+                if is_crowded(row_items[entry], shift, holders, crowded):
                     value = factors[at] * row_weights[entry]
                     last = add_crowded(row_items[entry], value, sums, touched, last)
         found = take_crowded(found, last, scale, sums, values, touched)
         hold_back_crowded(query, 0.0, sums)
-    clear(holders, own, others, held, count)
+    clear(holders, table, held, crowded, count)
     return take_best(values, touched, found, best_items, best_scores)
 
 
@@ -103,13 +106,13 @@ def rank_by_keys(
     weights of 0 or more, as the rows' are. `shift` is `slot_shift`'s; `sums` is zeroed float64[size]
     scratch, given back zeroed, `touched` and `values` scratch of as many entries.
     """
-    holders, own, others, held = empty_slots(shift)
+    holders, table, held, crowded = empty_slots(shift)
     for query in range(low, high):
         first, last = key_offsets[query], key_offsets[query + 1]
         _best_of_rows(
             query_items[query_offsets[query] : query_offsets[query + 1]], keys[first:last],
-            key_weights[first:last], row_offsets, row_items, row_weights, shift, holders, own,
-            others, held, sums, touched, values, out_items[query], out_scores[query],
+            key_weights[first:last], row_offsets, row_items, row_weights, shift, holders, table,
+            held, crowded, sums, touched, values, out_items[query], out_scores[query],
         )  # fmt: skip
 
 
@@ -138,7 +141,7 @@ def rank_by_rows(
     the rows of the best `breadth`, weighted by their scores, is added. Weights are positive; scratch
     as of `rank_by_keys`.
     """
-    holders, own, others, held = empty_slots(shift)
+    holders, table, held, crowded = empty_slots(shift)
     # The query's latest items, and behind them the best of what their rows hold.
     used = len(recency)
     asked, factors = np.empty(used + breadth, np.int32), np.empty(used + breadth)
@@ -156,7 +159,7 @@ def rank_by_rows(
         if two_hop > 0.0:
             hops = _best_of_rows(
                 items, asked[:size], factors, row_offsets, row_items, row_weights, shift, holders,
-                own, others, held, sums, touched, values, asked[size : size + breadth], hop_scores,
+                table, held, crowded, sums, touched, values, asked[size : size + breadth], hop_scores,
             )  # fmt: skip
             total = 0.0
             for at in range(hops):
@@ -165,6 +168,6 @@ def rank_by_rows(
                 factors[size + at] = two_hop * hop_scores[at] / total
             size += hops
         _best_of_rows(
-            items, asked[:size], factors, row_offsets, row_items, row_weights, shift, holders, own,
-            others, held, sums, touched, values, out_items[query], out_scores[query],
+            items, asked[:size], factors, row_offsets, row_items, row_weights, shift, holders, table,
+            held, crowded, sums, touched, values, out_items[query], out_scores[query],
         )  # fmt: skip

@@ -11,6 +11,7 @@ from recsys_assets.playlists import MISSING, Float32, Int32
 
 LEADING_BITS, LEADING_VALUES = 20, 2048
 """A positive float32 without its last 20 bits is one of so many numbers, in the same order."""
+LARGEST_ENTRY = 0x7FFFFFFF
 
 
 @kernel
@@ -38,6 +39,17 @@ def least_of_best(values: Float32, size: int, room: int) -> np.float32:
 
 
 @kernel
+def keep_from(values: Float32, entries: Int32, size: int, least: np.float32) -> int:
+    """Move those of `[:size]` that reach `least` to the front, in order; return how many do."""
+    kept = 0
+    for at in range(size):
+        value, entry = values[at], entries[at]
+        values[kept], entries[kept] = value, entry
+        kept += int(value >= least)
+    return kept
+
+
+@kernel
 def take_best(
     values: Float32, entries: Int32, size: int, out_entries: Int32, out_values: Float32
 ) -> int:
@@ -49,19 +61,16 @@ def take_best(
     room = min(len(out_entries), size)
     kept = 0
     if room > 0:
-        least = least_of_best(values, size, room)
-        for at in range(size):
-            if values[at] >= least:
-                values[kept], entries[kept] = values[at], entries[at]
-                kept += 1
+        kept = keep_from(values, entries, size, least_of_best(values, size, room))
     # One number that sorts by value, then by falling entry: both are below 2 ** 31.
     keys = values[:kept].view(np.int32).astype(np.int64) << 31
     for at in range(kept):
-        keys[at] += 0x7FFFFFFF - entries[at]
-    order = np.argsort(keys)
+        keys[at] += LARGEST_ENTRY - entries[at]
+    keys.sort()
+    bits = out_values.view(np.int32)
     for at in range(room):
-        best = order[kept - 1 - at]
-        out_entries[at], out_values[at] = entries[best], values[best]
+        best = keys[kept - 1 - at]
+        out_entries[at], bits[at] = LARGEST_ENTRY - (best & LARGEST_ENTRY), best >> 31
     for at in range(room, len(out_entries)):
         out_entries[at], out_values[at] = MISSING, -np.inf
     return room

@@ -12,9 +12,9 @@ import numpy as np
 from pydantic import Field
 
 from recsys_assets.models.base import Hyperparameters, Recommender
-from recsys_assets.models.parallel import map_blocks, query_blocks
+from recsys_assets.models.parallel import Scratch, map_blocks, query_blocks
 from recsys_assets.models.playlist_kernels import rank_by_playlists
-from recsys_assets.models.postings import Postings
+from recsys_assets.models.postings import Runs
 from recsys_assets.models.slot_kernels import slot_shift
 from recsys_assets.models.topk import check_queries, readonly
 from recsys_assets.playlists import Catalog, Float32, Float64, Int32, PlaylistSet
@@ -113,8 +113,8 @@ class SessionKnn(Recommender):
         """Keep the playlists and derive all that ranking needs: the files hold them alone."""
         p = self.parameters
         self._playlists = playlists = PlaylistSet(offsets, items)
-        self._postings = Postings.of(playlists, self._keys(items), self._key_count())
-        frequency = np.maximum(self._postings.playlist_counts(), 1)
+        self._runs = Runs.of(playlists, self._keys(items), self._key_count())
+        frequency = np.maximum(np.diff(self._runs.offsets), 1)
         self._key_weights: Float64 = np.log((1 + len(playlists)) / frequency) ** p.idf_power
         lengths = np.maximum(playlists.lengths, 1).astype(np.float64)
         self._length_scale: Float64 = lengths**-p.length_power
@@ -139,17 +139,24 @@ class SessionKnn(Recommender):
         count = len(self._playlists)
         shift = slot_shift(k, self.size)
 
-        def rank(block: tuple[int, int]) -> None:
-            rank_by_playlists(
-                *block, readonly(queries.offsets), readonly(queries.items), readonly(keys),
-                self._key_weights, self._postings.offsets, self._postings.positions,
-                self._postings.owners, readonly(self._playlists.offsets),
-                readonly(self._playlists.items), recency, match, self._position, self._length_scale,
-                self._item_scale, self.repeats, p.similarity_power, p.neighbours, p.postings, shift,
-                np.zeros((count, 2)), np.empty(count, np.int64), np.empty(count, np.int32),
+        scratch = Scratch(
+            lambda: (
+                np.zeros((count, 2)), np.empty(count + 1, np.int64), np.empty(count + 1, np.int32),
                 np.empty(count, np.float32), np.zeros(self.size), np.empty(self.size, np.int32),
-                np.empty(self.size, np.float32), items, scores,
-            )  # fmt: skip
+                np.empty(self.size, np.float32),
+            )
+        )  # fmt: skip
+
+        def rank(block: tuple[int, int]) -> None:
+            with scratch.lent() as (met, depth, near, near_values, sums, touched, values):
+                rank_by_playlists(
+                    *block, readonly(queries.offsets), readonly(queries.items), readonly(keys),
+                    self._key_weights, self._runs.plays, self._runs.offsets, self._runs.rows,
+                    readonly(self._playlists.offsets), readonly(self._playlists.items), recency,
+                    match, self._position, self._length_scale, self._item_scale, self.repeats,
+                    p.similarity_power, p.neighbours, p.postings, shift, met, depth, near,
+                    near_values, sums, touched, values, items, scores,
+                )  # fmt: skip
 
         map_blocks(rank, query_blocks(len(queries)))
         return items, scores
