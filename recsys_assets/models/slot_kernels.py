@@ -45,7 +45,7 @@ def _slot(item: int, shift: int) -> np.uint64:
 def empty_slots(shift: int) -> tuple[Int32, Float64, Int32, Bool]:
     """Return a table: holders, sums, room for the slots taken, and which of them are crowded.
 
-    The sum of the holder of slot ``s`` is ``sums[2 * s]``, that of all others beside it, in the
+    The sum of the holder of slot ``s`` is ``table[2 * s]``, that of all others beside it, in the
     same line of the cache.
     """
     slots = 1 << (32 - shift)
@@ -126,10 +126,12 @@ def keep_crowded(
     """
     least = np.float32(0.0)
     if found >= k:
-        # A bound first, by some of them: what reaches it is a tenth of a large query's scores.
-        for some in (min(found, k * SOME), found):
-            least = least_of_best(values, min(some, found), k)
+        some = min(found, k * SOME)
+        least = least_of_best(values, some, k)
+        if some < found:  # what reaches that bound is a tenth of a large query's scores
             found = keep_from(values, entries, found, least)
+            least = least_of_best(values, found, k)
+        found = keep_from(values, entries, found, least)
     again = False
     for at in range(count):
         others = table[2 * held[at] + 1]
