@@ -46,10 +46,11 @@ run: setup  ## refresh everything [RAW=path/to/files] [GRID=full] [FORCE=1]
 leaderboard: run  ## refresh, then the leaderboard in detail [RAW=path/to/files] [GRID=full]
 	$(BIN)/python -m recsys_assets leaderboard
 
+REFERENCE = $(RECSYS_HOME)/reference
 reference: setup  ## the leaderboard on the division of the published figures RAW=path/to/slices [GRID=full]
 	@test -n "$(RAW)" || { echo "make reference: which slices? RAW=path/to/slices" >&2; exit 2; }
-	settings=$$($(BIN)/python -m benchmarks.reference_split --raw $(RECSYS_RAW) --out $(RECSYS_HOME)/reference.parquet) \
-	&& env $$settings $(MAKE) leaderboard RAW=$(RECSYS_HOME)/reference.parquet RECSYS_HOME=$(RECSYS_HOME)/reference
+	$(BIN)/python -m benchmarks.reference_split --raw $(RECSYS_RAW) --out $(REFERENCE).parquet > $(REFERENCE).env
+	env $$(cat $(REFERENCE).env) $(MAKE) leaderboard RAW=$(REFERENCE).parquet RECSYS_HOME=$(REFERENCE)
 
 given = $(if $($(1)),--$(shell echo $(1) | tr A-Z a-z) $($(1)))
 tune: setup  ## search better hyperparameters FAMILY=cooccurrence [ENTRY=] [TRIALS=] [MINUTES=] [METRIC=] [RAW=]

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from recsys_assets.models import selection_kernels, slot_kernels, word2vec_vectors
+from recsys_assets.models import postings, selection_kernels, slot_kernels, word2vec_vectors
 from recsys_assets.models.kernels import kernel
 from recsys_assets.models.postings import PLACE, PLAYLIST, TIMES
 from recsys_assets.models.selection_kernels import take_best
@@ -28,7 +28,7 @@ from recsys_assets.models.slot_kernels import (
 from recsys_assets.models.word2vec_vectors import prefetch_to_read
 from recsys_assets.playlists import MISSING, Bool, Float32, Float64, Int32, Int64
 
-HELPERS = (selection_kernels, slot_kernels, word2vec_vectors)
+HELPERS = (postings, selection_kernels, slot_kernels, word2vec_vectors)
 SIMILARITY, LATEST = 0, 1
 """Of a playlist that shares keys with the query: how similar it is, and where it last holds the
 latest of them."""
@@ -226,11 +226,11 @@ def rank_by_playlists(
     """Rank queries `low` to `high` by the tracks of the playlists that share keys with them.
 
     A key stands for an item (itself, or its artist); `key_plays`, `run_offsets` and `runs` are
-    `Runs`'. `met` float64[playlists, 2] and `sums` float64[size] are zeroed scratch, given back
-    zeroed; the other scratch arrays are as long as one of the two, of playlists one entry longer.
-    `neighbours` 0 takes all, and so does `most_postings` 0; else the heaviest keys are looked up
-    whose plays are so many together. `item_scale` float64[size], none above 1, or empty for
-    ones. `shift` is `slot_shift`'s.
+    `Runs`'. `met` float64[playlists, 2], of which `SIMILARITY` counts, and `sums` float64[size] are
+    zeroed scratch, given back zeroed; the other scratch arrays are as long as one of the two, of
+    playlists one entry longer. `neighbours` 0 takes all, and so does `most_postings` 0; else the
+    heaviest keys are looked up whose plays are so many together. `item_scale` float64[size], none
+    above 1, or empty for ones. `shift` is `slot_shift`'s.
     """
     holders, table, held, crowded = empty_slots(shift)
     k = out_items.shape[1]

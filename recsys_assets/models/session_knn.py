@@ -74,7 +74,7 @@ class SessionKnnParameters(Hyperparameters):
         ge=0,
         le=1_000_000_000,
         description=(
-            "Most places of common tracks looked up for a query, the heaviest tracks first; 0: all."
+            "Most plays of common tracks looked up for a query, the heaviest tracks first; 0: all."
         ),
     )
 

@@ -1,5 +1,5 @@
 # ruff: noqa: ANN401  (numba and llvmlite have no types)
-"""Vector instructions for rows of matrices of 4-byte values inside numba's kernels.
+"""Vector instructions inside numba's kernels, for rows of 4-byte values; fetching ahead, for any array.
 
 Written out, because LLVM unrolls loops over so few numbers before it could vectorise them, and cannot
 prove that two rows do not overlap: CBOW learned half as fast. No method of learning belongs here.
