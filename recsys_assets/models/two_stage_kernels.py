@@ -69,6 +69,7 @@ def fill_joint(
     # What is known of a playlist that shares anything stands in one line of the cache.
     met = np.zeros((playlists, 4))
     touched = np.empty(playlists, np.int32)
+    shared = np.empty(MOST_OCCURRENCES, np.int64)
     artist_counts = np.zeros(artist_groups, np.int32)
     artist_distances = np.zeros(artist_groups, np.int32)
     album_counts = np.zeros(album_groups, np.int32)
@@ -167,7 +168,11 @@ def fill_joint(
                 item = pool_items[row + 1]
                 low, high = play_offsets[item], play_offsets[item + 1]
                 for at in range(low, high, max(1, -(-(high - low) // MOST_WINDOWS))):
-                    prefetch_to_read(play_artists, plays[at])
+                    place = plays[
+                        at
+                    ]  # two of five windows begin in one cache line, end in the next
+                    prefetch_to_read(play_artists, place - (play_edges[at] & EDGE))
+                    prefetch_to_read(play_artists, place + (play_edges[at] >> EDGE_BITS))
             item = pool_items[row]
             artist, album = artists[item], albums[item]
             low, high = play_offsets[item], play_offsets[item + 1]
@@ -204,12 +209,14 @@ def fill_joint(
                 artists_most = max(artists_most, near_artists)
                 if last_artist != MISSING and place > first:
                     after_artist += play_artists[place - 1] == last_artist
+            # Found without a branch: no processor predicts which one in eleven it is.
             for at in range(low, high, step):
+                shared[sharing] = at
+                sharing += is_shared[play_owners[at]]
+            for nth in range(sharing):
+                at = shared[nth]
                 owner = play_owners[at]
-                if is_shared[owner] == 0:
-                    continue
                 place = plays[at]
-                sharing += 1
                 most_shared = max(most_shared, met[owner, SHARED])
                 best_overlap = max(best_overlap, met[owner, OVERLAP])
                 sum_overlap += met[owner, OVERLAP]

@@ -1,4 +1,4 @@
-# ruff: noqa: PLR0912  (numba takes flat, positional arguments and inlines no closures)
+# ruff: noqa: PLR0912, PLR0915  (numba takes flat, positional arguments and inlines no closures)
 """The kernel that tells how much of a query stands near a candidate's plays, in the training playlists.
 
 Walked from the query: its items have a few thousand plays together, and what stands near them is read
@@ -88,7 +88,9 @@ def fill_near(
             step = max(1, -(-(high - low) // MOST_OCCURRENCES))
             for play in range(low, high, step):
                 if play + AHEAD * step < high:
-                    prefetch_to_read(items, plays[play + AHEAD * step])
+                    ahead = plays[play + AHEAD * step]
+                    prefetch_to_read(items, ahead - (play_edges[play + AHEAD * step] & EDGE))
+                    prefetch_to_read(items, ahead + (play_edges[play + AHEAD * step] >> EDGE_BITS))
                 place = plays[play]
                 first = place - (play_edges[play] & EDGE)
                 for near in range(first, place + (play_edges[play] >> EDGE_BITS) + 1):
