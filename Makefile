@@ -4,13 +4,18 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# abspath would take a path with spaces for many; make knows such a target by escaped ones.
+space := $(subst ,, )
+absolute = $(if $(filter /% ~%,$(firstword $(1))),$(1),$(CURDIR)/$(1))
+escaped = $(subst $(space),\$(space),$(1))
 RECSYS_HOME ?= $(CURDIR)/var
-export RECSYS_HOME := $(abspath $(RECSYS_HOME))
+export RECSYS_HOME := $(call absolute,$(RECSYS_HOME))
 export DAGSTER_HOME := $(RECSYS_HOME)/dagster
+INSTANCE := $(call escaped,$(DAGSTER_HOME))/dagster.yaml
 # Compiled kernels: without this numba writes them beside the source.
 export NUMBA_CACHE_DIR ?= $(RECSYS_HOME)/numba
 ifdef RAW
-export RECSYS_RAW := $(abspath $(RAW))
+export RECSYS_RAW := $(call absolute,$(RAW))
 endif
 ifdef GRID
 export RECSYS_GRID := $(GRID)
@@ -35,10 +40,10 @@ $(VENV)/.extra-%: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable ".[$*]"
 	@touch $@
 
-$(DAGSTER_HOME)/dagster.yaml: dagster.yaml | $(VENV)/.installed
+$(INSTANCE): dagster.yaml | $(VENV)/.installed
 	$(BIN)/python -m recsys_assets setup
 
-setup: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## environment, Dagster's instance, MLflow's store [EXTRAS=torch]
+setup: $(INSTALLED) $(INSTANCE)  ## environment, Dagster's instance, MLflow's store [EXTRAS=torch]
 
 run: setup  ## refresh everything [RAW=path/to/files] [GRID=full] [FORCE=1]
 	$(BIN)/python -m recsys_assets run $(if $(FORCE),--force)
@@ -49,8 +54,8 @@ leaderboard: run  ## refresh, then the leaderboard in detail [RAW=path/to/files]
 REFERENCE = $(RECSYS_HOME)/reference
 reference: setup  ## the leaderboard on the division of the published figures RAW=path/to/slices [GRID=full]
 	@test -n "$(RAW)" || { echo "make reference: which slices? RAW=path/to/slices" >&2; exit 2; }
-	$(BIN)/python -m benchmarks.reference_split --raw $(RECSYS_RAW) --out $(REFERENCE).parquet > $(REFERENCE).env
-	env $$(cat $(REFERENCE).env) $(MAKE) leaderboard RAW=$(REFERENCE).parquet RECSYS_HOME=$(REFERENCE)
+	$(BIN)/python -m benchmarks.reference_split --raw "$(RECSYS_RAW)" --out "$(REFERENCE).parquet" > "$(REFERENCE).env"
+	env $$(cat "$(REFERENCE).env") $(MAKE) leaderboard RAW="$(REFERENCE).parquet" RECSYS_HOME="$(REFERENCE)"
 
 given = $(if $($(1)),--$(shell echo $(1) | tr A-Z a-z) $($(1)))
 tune: setup  ## search better hyperparameters FAMILY=cooccurrence [ENTRY=] [TRIALS=] [MINUTES=] [METRIC=] [RAW=]
@@ -59,7 +64,7 @@ tune: setup  ## search better hyperparameters FAMILY=cooccurrence [ENTRY=] [TRIA
 
 ui: setup  ## webserver and daemon [RAW=path/to/files] [PORT=3000]
 	@echo "Dagster: http://localhost:$(PORT)"
-	cd $(DAGSTER_HOME) && $(abspath $(BIN))/dagster dev -w $(CURDIR)/workspace.yaml -p $(PORT)
+	cd "$(DAGSTER_HOME)" && "$(CURDIR)/$(BIN)/dagster" dev -w "$(CURDIR)/workspace.yaml" -p $(PORT)
 
 test: $(INSTALLED) lint  ## lint, type check and all tests [EXTRAS=torch]
 	$(BIN)/python -m pytest
@@ -84,10 +89,10 @@ lock:  ## resolve pyproject.toml afresh and write the exact versions into requir
 	mv build/requirements.lock requirements.lock
 
 bench: $(VENV)/.installed  ## compare with the tutorial's way on a tenth of the full size: minutes
-	$(BIN)/python -m benchmarks.run $(BENCH) --work $(RECSYS_HOME)/benchmarks
+	$(BIN)/python -m benchmarks.run $(BENCH) --work "$(RECSYS_HOME)/benchmarks"
 
 bench-full: $(VENV)/.installed  ## the same on 12.9 million rows: hours; BENCH="prepare growth" leaves the models out
-	$(BIN)/python -m benchmarks.run $(BENCH) --rows 12891680 --work $(RECSYS_HOME)/benchmarks
+	$(BIN)/python -m benchmarks.run $(BENCH) --rows 12891680 --work "$(RECSYS_HOME)/benchmarks"
 
 clean:  ## remove the environment and caches (not $(RECSYS_HOME))
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -46,13 +46,9 @@ def write_reference(raw: Path, out: Path) -> dict[str, str]:
     # The legacy generator, because the published figures were measured with it.
     order = np.random.RandomState(SEED).permutation(len(playlists))
     for place, at in enumerate(order.tolist()):
-        playlist = playlists[at]
-        for position, track in enumerate(playlist["tracks"]):
-            artist, name = track["artist_name"], track["track_name"]
-            values = (
-                place, position, f"{artist}|||{name}", playlist["name"], name, artist,
-                track.get("album_name"),
-            )  # fmt: skip
+        title, tracks = playlists[at]
+        for position, (artist, name, album) in enumerate(tracks):
+            values = (place, position, f"{artist}|||{name}", title, name, artist, album)
             for column, value in zip(rows.values(), values, strict=True):
                 column.append(value)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -66,12 +62,29 @@ def write_reference(raw: Path, out: Path) -> dict[str, str]:
     }
 
 
-def _playlists(raw: Path) -> Iterator[dict[str, Any]]:
+def _playlists(raw: Path) -> Iterator[tuple[str, list[tuple[str, str, str | None]]]]:
+    """Yield each playlist's title, and the artist, name and album of its tracks."""
     slices = sorted(raw.glob("*.json"))
     if not slices:
         raise SystemExit(f"{raw}: expected Million Playlist slices, found no *.json")
     for path in slices:
-        yield from json.loads(path.read_bytes())["playlists"]
+        try:
+            found = [
+                (
+                    playlist["name"],
+                    [
+                        (track["artist_name"], track["track_name"], track.get("album_name"))
+                        for track in playlist["tracks"]
+                    ],
+                )
+                for playlist in json.loads(path.read_bytes())["playlists"]
+            ]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SystemExit(
+                f"{path}: expected a Million Playlist slice, JSON of playlists with names and tracks, "
+                f"found {type(error).__name__}: {error}; take the file away or mend it"
+            ) from error
+        yield from found
 
 
 def main() -> None:

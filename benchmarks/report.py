@@ -37,18 +37,36 @@ def write_report(work: Path, report: Path) -> None:
 
 
 def _comparison(title: str, found: dict[str, Any]) -> str:
+    columns = ["seconds", "processor s", "peak MiB", "seconds / ours", "peak / ours"]
+    rows = {
+        name: [
+            f"{one['seconds']:.1f}",
+            f"{one['processor']:.1f}",
+            f"{one['peak'] / _MIB:,.0f}",
+            f"{one['seconds_ratio']:.2f}",
+            f"{one['peak_ratio']:.2f}",
+        ]
+        for name, one in found["results"].items()
+    }
+    if all("hit_rate" in one for one in found["results"].values()):
+        columns.append("hit rate @100, % (95 %)")
+        for name, one in found["results"].items():
+            rows[name].append(_hit_rate(**one["hit_rate"]))
     lines = [
         f"### {title}: {found['rows']:,} rows",
         "",
-        "| | seconds | processor s | peak MiB | seconds / ours | peak / ours |",
-        "|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {name} | {one['seconds']:.1f} | {one['processor']:.1f} | {one['peak'] / _MIB:,.0f} "
-        f"| {one['seconds_ratio']:.2f} | {one['peak_ratio']:.2f} |"
-        for name, one in found["results"].items()
+        f"| | {' | '.join(columns)} |",
+        "|---" * (1 + len(columns)) + "|",
+        *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items()),
     ]
     return "\n".join([*lines, "", _origin(found)])
+
+
+def _hit_rate(value: float, playlists: float) -> str:
+    """Return a share of so many playlists in percent, with the binomial interval around it."""
+    around = 1.96 * (value * (1 - value) / playlists) ** 0.5
+    low, high = max(value - around, 0.0), min(value + around, 1.0)
+    return f"{100 * value:.1f} ({100 * low:.1f} to {100 * high:.1f}), {playlists:,.0f} playlists"
 
 
 def _growth(found: dict[str, Any]) -> str:

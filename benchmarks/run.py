@@ -20,6 +20,9 @@ from pathlib import Path
 from benchmarks.generate import FULL_ROWS
 from benchmarks.measure import Figures, machine, median, run_once, total
 from benchmarks.report import write_report
+from recsys_assets.evaluation.metrics import PLAYLISTS, TUTORIAL_HIT_RATE_100
+from recsys_assets.evaluation.records import CandidateRecord
+from recsys_assets.evaluation.tutorial import MOST_QUERIES
 
 SEED = 1
 GROWTH = (100, 10, 3, 1)
@@ -28,6 +31,8 @@ GROWTH = (100, 10, 3, 1)
 _FREQUENT = {"RECSYS_SIMILARITY_MIN_PLAYS": "5"}
 """Similarity of tracks with 5 or more plays, the figure that a goal is set for."""
 
+_TUTORIAL_SET = "word2vec_min_count_3"
+_HIT_RATE = re.compile(r"hit rate @100: ([\d.]+) of ([\d,]+)")
 _STEP = re.compile(r'Finished execution of step "([^"]+)" in ([\d.hms]+)')
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -89,7 +94,9 @@ class Bench:
             [self.python("-m", "benchmarks.tutorial", *step, str(folder)) for step in steps]
         )
 
-    def rounds_of(self, contenders: Mapping[str, Callable[[], Figures]]) -> dict[str, object]:
+    def rounds_of(
+        self, contenders: Mapping[str, Callable[[], Figures]]
+    ) -> dict[str, dict[str, float]]:
         """Run all contenders in every round; returns medians, and ratios to the first one."""
         runs: dict[str, list[Figures]] = {name: [] for name in contenders}
         for turn in range(self.rounds):
@@ -113,7 +120,7 @@ class Bench:
         }
 
     def save(
-        self, name: str, rows: int, results: dict[str, object], *, rounds: int | None = None
+        self, name: str, rows: int, results: Mapping[str, object], *, rounds: int | None = None
     ) -> None:
         """Keep results, with what they belong to."""
         stamp = {"rows": rows, "rounds": rounds or self.rounds, "machine": machine()}
@@ -148,7 +155,10 @@ def prepare(bench: Bench, rows: int) -> None:
 
 
 def word2vec(bench: Bench, rows: int) -> None:
-    """Train one default set and measure it on validation: ours, and the tutorial's way."""
+    """Train one default set and measure it on validation: ours, and the tutorial's way.
+
+    Hit rates are of each one's own validation playlists, by the tutorial's rules.
+    """
     raw, folder = bench.data(rows), bench.work / "tutorial"
     environment = bench.home("home", raw)
     bench.job(environment, "prepare")
@@ -157,17 +167,37 @@ def word2vec(bench: Bench, rows: int) -> None:
     def ours() -> Figures:
         return bench.python(
             "-m", "dagster", "asset", "materialize", "-m", "recsys_assets.definitions",
-            "--select", "key:candidates/word2vec_min_count_3", **environment,
+            "--select", f"key:candidates/{_TUTORIAL_SET}", **environment,
         )  # fmt: skip
 
     ours()
-    results = bench.rounds_of(
+    measured = bench.rounds_of(
         {
             "this project": ours,
             "tutorial": lambda: bench.tutorial(folder, ("train",), ("evaluate",)),
         }
     )
+    home = Path(environment["RECSYS_HOME"])
+    hit_rates = {
+        "this project": _own_hit_rate(home / "models" / "candidates" / _TUTORIAL_SET),
+        "tutorial": _printed_hit_rate(bench.log.read_text()),
+    }
+    results: dict[str, object] = {
+        name: {**figures, "hit_rate": hit_rates[name]} for name, figures in measured.items()
+    }
     bench.save("word2vec", rows, results)
+
+
+def _own_hit_rate(candidate: Path) -> dict[str, float]:
+    record = CandidateRecord.load(candidate)
+    playlists = min(record.value(PLAYLISTS).value, MOST_QUERIES)
+    return {"value": record.value(TUTORIAL_HIT_RATE_100).value, "playlists": playlists}
+
+
+def _printed_hit_rate(log: str) -> dict[str, float]:
+    """Return what the last evaluation of `benchmarks/tutorial.py` printed."""
+    value, playlists = _HIT_RATE.findall(log)[-1]
+    return {"value": float(value), "playlists": float(playlists.replace(",", ""))}
 
 
 def growth(bench: Bench, rows: int) -> None:

@@ -34,6 +34,25 @@ def test_order_names_and_sizes(tmp_path: Path):
     assert settings["RECSYS_TEST_SIZE"] == "1"
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"playlists": [{"na', "JSONDecodeError"),
+        ("[]", "TypeError"),
+        ('{"playlists": [{"name": "a", "tracks": [{"artist_name": "A"}]}]}', "'track_name'"),
+        ('{"playlists": [{"name": "a", "tracks": [7]}]}', "TypeError"),
+    ],
+)
+def test_what_is_no_slice_is_named(tmp_path: Path, text: str, found: str):
+    """Prevents a traceback of ours for a file of somebody else's."""
+    path = tmp_path / "mpd.slice.0-1.json"
+    path.write_text(text)
+    with pytest.raises(SystemExit, match=found) as refused:
+        write_reference(tmp_path, tmp_path / "x.parquet")
+    assert str(path) in str(refused.value)
+    assert not (tmp_path / "x.parquet").exists()
+
+
 @pytest.mark.real_data
 def test_it_is_the_division_of_the_published_figures(real_data: Path, tmp_path: Path):
     """Its training tracks, validation playlists and cold targets are the published ones."""
