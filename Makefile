@@ -9,7 +9,9 @@ space := $(subst ,, )
 absolute = $(if $(filter /% ~%,$(firstword $(1))),$(1),$(CURDIR)/$(1))
 escaped = $(subst $(space),\$(space),$(1))
 RECSYS_HOME ?= $(CURDIR)/var
-export RECSYS_HOME := $(call absolute,$(RECSYS_HOME))
+# Said on make's command line, it would else stay as it was said.
+override RECSYS_HOME := $(call absolute,$(RECSYS_HOME))
+export RECSYS_HOME
 export DAGSTER_HOME := $(RECSYS_HOME)/dagster
 INSTANCE := $(call escaped,$(DAGSTER_HOME))/dagster.yaml
 # Compiled kernels: without this numba writes them beside the source.
