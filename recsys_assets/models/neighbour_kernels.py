@@ -1,44 +1,73 @@
 # ruff: noqa: PLR0912, PLR0915  (numba takes flat, positional arguments and inlines no closures)
 """Kernels of the neighbour families: counting what stands together in playlists.
 
-A file of its own with every helper that its kernels call, because numba's cache does not notice a
-change in another file. The rules are those of `kernels.py`: score descending, then index ascending;
-independent rows; no GIL; no bounds checked, callers validate. Neither allocation by size of the
-catalogue nor threads belong here.
+What picks the best of a row is `selection_kernels.py`'s. The rules are those of `kernels.py`: score
+descending, then index ascending; independent rows; no GIL; no bounds checked, callers validate.
+Neither allocation by size of the catalogue nor threads belong here.
 """
+
+from functools import partial
 
 import numpy as np
 
+from recsys_assets.models import selection_kernels, word2vec_vectors
 from recsys_assets.models.kernels import kernel
+from recsys_assets.models.selection_kernels import LARGEST_ENTRY, least_of_best
+from recsys_assets.models.word2vec_vectors import prefetch_to_read
 from recsys_assets.playlists import Float32, Float64, Int32, Int64
 
 EMPTY = -1
 TABLE_SLOTS = 1 << 16
 """Of the table that adds up the neighbours of most items: it stays in the core's cache, where one
 entry for every item of a large catalogue does not."""
+AHEAD = 4
+"""Occurrences whose windows are fetched into the caches ahead."""
+LINE = 16
+"""Items in a line of the cache."""
 
 
 @kernel
+def _nth_smallest(entries: Int32, size: int, count: int) -> int:
+    """Return the `count`-th smallest of `[:size]`, distinct and 0 or more, ``0 < count <= size``."""
+    low, high = 0, 0
+    for at in range(size):
+        high = max(high, entries[at])
+    while low < high:
+        middle = (low + high) >> 1
+        found = 0
+        for at in range(size):
+            found += entries[at] <= middle
+        if found >= count:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@partial(kernel, helpers=(selection_kernels,))
 def _keep_best(values: Float32, entries: Int32, size: int, room: int) -> int:
-    """Move the best `room` of `[:size]` to the front, in no order; return how many there are."""
+    """Move the best `room` of `[:size]` to the front, in no order; return how many there are.
+
+    Values are 0 or more, and never -0. Nothing branches on one: none can be predicted.
+    """
     if size <= room or room == 0:
         return min(size, room)
-    cut = np.partition(values[:size], size - room)[size - room]
+    cut = least_of_best(values, size, room)
     better, level = 0, 0
     ties = np.empty(size, np.int32)
     for at in range(size):
-        if values[at] > cut:
-            values[better], entries[better] = values[at], entries[at]
-            better += 1
-        elif values[at] == cut:
-            ties[level] = entries[at]
-            level += 1
+        value, entry = values[at], entries[at]
+        values[better], entries[better], ties[level] = value, entry, entry
+        better += int(value > cut)
+        level += int(value == cut)
     wanted = room - better
     # Only as many of the worst as there is room for: of 100,000 titles most are alike.
-    if level > wanted:
-        ties = np.partition(ties[:level], wanted - 1)
-    for at in range(wanted):
-        values[better + at], entries[better + at] = cut, ties[at]
+    last = _nth_smallest(ties, level, wanted) if level > wanted else LARGEST_ENTRY
+    kept = better
+    for at in range(level):
+        entries[kept] = ties[at]
+        kept += int(ties[at] <= last)
+    values[better:room] = cut
     return room
 
 
@@ -64,7 +93,7 @@ def _slot(item: int, shift: int, holders: Int32) -> int:
     return slot
 
 
-@kernel
+@partial(kernel, helpers=(selection_kernels,))
 def pair_rows(
     low: int,
     high: int,
@@ -152,7 +181,7 @@ def pair_rows(
     return written
 
 
-@kernel
+@partial(kernel, helpers=(selection_kernels, word2vec_vectors))
 def cooccurrence_rows(
     low: int,
     high: int,
@@ -194,6 +223,10 @@ def cooccurrence_rows(
         shift = _table_shift(pairs, len(holders))
         neighbours = 0
         for at in range(occurrence_offsets[item], occurrence_offsets[item + 1]):
+            if at + AHEAD < len(occurrences):  # the last ones are of the items to come
+                soon = occurrences[at + AHEAD]
+                for line in range(max(soon - window, 0), min(soon + window, len(items)), LINE):
+                    prefetch_to_read(items, line)
             here = occurrences[at]
             owner = owners[at]
             start = max(offsets[owner], here - window)

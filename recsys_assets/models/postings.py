@@ -5,15 +5,20 @@ what it finds, and the kernels that walk the index, belong elsewhere.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from recsys_assets.models import word2vec_vectors
 from recsys_assets.models.kernels import kernel
 from recsys_assets.models.topk import readonly
+from recsys_assets.models.word2vec_vectors import prefetch_to_read
 from recsys_assets.playlists import MISSING, Int32, Int64, PlaylistSet
 
 PLAYLIST, PLACE, TIMES = 0, 1, 2
 """Columns of `Runs.rows`."""
+AHEAD = 16
+"""Places ahead whose keys are fetched into the caches: each is a wait for the memory at full size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +96,7 @@ def distinct_items(playlists: PlaylistSet, size: int) -> PlaylistSet:
     return PlaylistSet(np.concatenate([[0], np.cumsum(counts)]), (kept % size).astype(np.int32))
 
 
-@kernel
+@partial(kernel, helpers=(word2vec_vectors,))
 def _place(
     playlist_offsets: Int64, keys: Int32, ends: Int64, positions: Int64, owners: Int32
 ) -> None:
@@ -101,24 +106,32 @@ def _place(
     """
     for owner in range(len(playlist_offsets) - 1):
         for at in range(playlist_offsets[owner], playlist_offsets[owner + 1]):
+            if at + 2 * AHEAD < len(keys) and keys[at + 2 * AHEAD] != MISSING:
+                prefetch_to_read(ends, keys[at + 2 * AHEAD])
+            if at + AHEAD < len(keys) and keys[at + AHEAD] != MISSING:
+                prefetch_to_read(positions, ends[keys[at + AHEAD]])
+                prefetch_to_read(owners, ends[keys[at + AHEAD]])
             key = keys[at]
             if key != MISSING:
                 positions[ends[key]], owners[ends[key]] = at, owner
                 ends[key] += 1
 
 
-@kernel
+@partial(kernel, helpers=(word2vec_vectors,))
 def _count_runs(playlist_offsets: Int64, keys: Int32, latest: Int32, counts: Int64) -> None:
     """Count the playlists that hold each key; `latest` is int32[keys] scratch, all MISSING."""
     for owner in range(len(playlist_offsets) - 1):
         for at in range(playlist_offsets[owner], playlist_offsets[owner + 1]):
+            if at + AHEAD < len(keys) and keys[at + AHEAD] != MISSING:
+                prefetch_to_read(latest, keys[at + AHEAD])
+                prefetch_to_read(counts, keys[at + AHEAD])
             key = keys[at]
             if key != MISSING and latest[key] != owner:
                 latest[key] = owner
                 counts[key] += 1
 
 
-@kernel
+@partial(kernel, helpers=(word2vec_vectors,))
 def _place_runs(
     playlist_offsets: Int64, keys: Int32, latest: Int32, ends: Int64, rows: Int32
 ) -> None:
@@ -126,6 +139,11 @@ def _place_runs(
     for owner in range(len(playlist_offsets) - 1):
         first = playlist_offsets[owner]
         for at in range(first, playlist_offsets[owner + 1]):
+            if at + 2 * AHEAD < len(keys) and keys[at + 2 * AHEAD] != MISSING:
+                prefetch_to_read(latest, keys[at + 2 * AHEAD])
+                prefetch_to_read(ends, keys[at + 2 * AHEAD])
+            if at + AHEAD < len(keys) and keys[at + AHEAD] != MISSING:
+                prefetch_to_read(rows, ends[keys[at + AHEAD]])
             key = keys[at]
             if key == MISSING:
                 continue
