@@ -1,14 +1,19 @@
 """Code versions that cannot be forgotten: a hash of the source files that an asset runs.
 
 A version typed by hand stays the same when the code changes. This one changes with any line of the
-modules named, so Dagster shows what is out of date and the registry sees a new model as new.
+modules named, so Dagster shows what is out of date and the registry sees a new model as new. The
+libraries whose numbers become ours are named beside it, with what is installed of them.
 """
 
 import hashlib
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _ROOT = Path(__file__).parent
+
+LEARNING_LIBRARIES = ("gensim", "implicit", "lightgbm", "numba", "numpy", "scipy", "torch")
+"""What fits or compiles models: another version of one may learn other numbers from the same input."""
 
 
 @cache
@@ -27,3 +32,16 @@ def code_version(*parts: str) -> str:
             digest.update(file.relative_to(_ROOT).as_posix().encode() + b"\0")
             digest.update(file.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+@cache
+def library_versions() -> tuple[str, ...]:
+    """Return each of `LEARNING_LIBRARIES` with its installed version, or that it is not there."""
+    return tuple(f"{name} {_installed(name)}" for name in LEARNING_LIBRARIES)
+
+
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # torch is an extra
+        return "not installed"

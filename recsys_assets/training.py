@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys_assets.code_version import code_version
+from recsys_assets.code_version import code_version, library_versions
 from recsys_assets.evaluation.protocol import Evaluation, evaluate
 from recsys_assets.evaluation.ranking import evaluate_ranking
 from recsys_assets.evaluation.records import FROM_SCRATCH
@@ -29,8 +29,11 @@ MODEL_CODE = ("models", "evaluation", "playlists.py", "training.py", "warm_start
 
 
 def model_code_version() -> str:
-    """Return the hash of all code that decides what a model learns and how it is measured."""
-    return code_version(*MODEL_CODE)
+    """Return the hash of all code that decides what a model learns and how it is measured.
+
+    Ours, and by their versions the libraries that fit.
+    """
+    return combine(code_version(*MODEL_CODE), library_versions())
 
 
 def combine(*parts: object) -> str:

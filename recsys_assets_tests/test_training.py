@@ -2,7 +2,10 @@
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
+from recsys_assets import training
+from recsys_assets.code_version import library_versions
 from recsys_assets.grid import CandidateSpec
 from recsys_assets.models.cooccurrence import CooccurrenceParameters
 from recsys_assets.playlists import Catalog, PlaylistSet
@@ -64,3 +67,13 @@ def test_fingerprint_sees_data_parameters_and_seed() -> None:
     assert why == prints[0]
     renamed = CandidateSpec("other name", SPEC.family, SPEC.parameters)
     assert candidate_fingerprint(renamed, version="v", seed=0) == prints[0]
+
+
+def test_fingerprint_sees_the_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents a model of another LightGBM from standing for what this one would have learned."""
+    before = candidate_fingerprint(SPEC, version="v", seed=0)
+    names = [text.split()[0] for text in library_versions()]
+    assert "lightgbm" in names
+    assert "torch" in names  # an extra: named whether it is installed or not
+    monkeypatch.setattr(training, "library_versions", lambda: ("lightgbm 0.1",))
+    assert candidate_fingerprint(SPEC, version="v", seed=0) != before

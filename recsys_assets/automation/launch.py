@@ -23,7 +23,7 @@ from recsys_assets.assets.selection import champion_folder, registration_file
 from recsys_assets.automation.jobs import CHALLENGE, PREPARE, REFRESH
 from recsys_assets.automation.sensors import last_materialised_version
 from recsys_assets.automation.terminal import TERMINAL
-from recsys_assets.code_version import code_version
+from recsys_assets.code_version import code_version, library_versions
 from recsys_assets.definitions import build_defs, build_tracking
 from recsys_assets.errors import UserError
 from recsys_assets.evaluation.leaderboard import order_candidates
@@ -101,7 +101,10 @@ def refresh(settings: Settings, *, force: bool, progress: Progress) -> None:
     state = settings.home / STATE_FILE
     with DagsterInstance.from_config(str(settings.dagster)) as instance:
         if not force and state.exists() and read_json(state) == _state(settings):
-            progress("up to date: raw files, code, grid and settings are those of the last refresh")
+            progress(
+                "up to date: raw files, code, libraries, grid and settings are those of the last "
+                "refresh"
+            )
             progress(summary(settings, {}))
             return
         for line in left_out(asked_grid(settings.candidates, settings.grid)):
@@ -168,6 +171,7 @@ def _state(settings: Settings) -> dict[str, Any]:
     return {
         "raw": _raw_version(settings),
         "code": code_version("."),
+        "libraries": list(library_versions()),
         "grid": combine(grid),
         "settings": combine(settings.model_dump(mode="json")),
     }

@@ -15,6 +15,7 @@ import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 
 from recsys_assets import columns as c
+from recsys_assets.automation import launch
 from recsys_assets.automation.launch import RefreshError, refresh
 from recsys_assets.automation.sensors import RAW_FILES_CHANGED
 from recsys_assets.definitions import build_defs, build_tracking
@@ -125,6 +126,16 @@ def test_unchanged_input_is_up_to_date(refreshed: tuple[Settings, str]) -> None:
     """Prevents a second `make run` from doing everything again."""
     settings, _ = refreshed
     assert run(settings).startswith("up to date")
+
+
+def test_another_library_is_a_change(
+    refreshed: tuple[Settings, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prevents "up to date" of models that the installed libraries have not learned."""
+    settings, _ = refreshed
+    before = launch._state(settings)
+    monkeypatch.setattr(launch, "library_versions", lambda: ("lightgbm 0.1",))
+    assert launch._state(settings) != before
 
 
 def test_forced_run_registers_nothing_twice(refreshed: tuple[Settings, str]) -> None:
