@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # abspath would take a path with spaces for many; make knows such a target by escaped ones.
 space := $(subst ,, )
-absolute = $(if $(filter /% ~%,$(firstword $(1))),$(1),$(CURDIR)/$(1))
+absolute = $(if $(filter /%,$(firstword $(1))),$(1),$(if $(filter ~/%,$(firstword $(1))),$(subst \
+	~/,$(HOME)/,$(1)),$(CURDIR)/$(1)))
 escaped = $(subst $(space),\$(space),$(1))
 RECSYS_HOME ?= $(CURDIR)/var
 # Said on make's command line, it would else stay as it was said.

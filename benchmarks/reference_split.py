@@ -71,9 +71,13 @@ def _playlists(raw: Path) -> Iterator[tuple[str, list[tuple[str, str, str | None
         try:
             found = [
                 (
-                    playlist["name"],
+                    _text(playlist["name"]),
                     [
-                        (track["artist_name"], track["track_name"], track.get("album_name"))
+                        (
+                            _text(track["artist_name"]),
+                            _text(track["track_name"]),
+                            track.get("album_name"),
+                        )
                         for track in playlist["tracks"]
                     ],
                 )
@@ -85,6 +89,12 @@ def _playlists(raw: Path) -> Iterator[tuple[str, list[tuple[str, str, str | None
                 f"found {type(error).__name__}: {error}; take the file away or mend it"
             ) from error
         yield from found
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a text, found {value!r}")
+    return value
 
 
 def main() -> None:

@@ -7,13 +7,16 @@ libraries whose numbers become ours are named beside it, with what is installed 
 
 import hashlib
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 _ROOT = Path(__file__).parent
 
-LEARNING_LIBRARIES = ("gensim", "implicit", "lightgbm", "numba", "numpy", "scipy", "torch")
-"""What fits or compiles models: another version of one may learn other numbers from the same input."""
+LEARNING_LIBRARIES = ("gensim", "implicit", "lightgbm", "llvmlite", "numba", "numpy", "scipy")
+"""What fits or compiles models: another version of one may learn other numbers from the same input.
+
+Not torch, an extra that two families need: installing it would make all others new.
+"""
 
 
 @cache
@@ -36,12 +39,5 @@ def code_version(*parts: str) -> str:
 
 @cache
 def library_versions() -> tuple[str, ...]:
-    """Return each of `LEARNING_LIBRARIES` with its installed version, or that it is not there."""
-    return tuple(f"{name} {_installed(name)}" for name in LEARNING_LIBRARIES)
-
-
-def _installed(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:  # torch is an extra
-        return "not installed"
+    """Return each of `LEARNING_LIBRARIES` with its installed version."""
+    return tuple(f"{name} {version(name)}" for name in LEARNING_LIBRARIES)

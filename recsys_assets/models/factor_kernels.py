@@ -1,8 +1,8 @@
 """Kernels of the matrix-factor families: least squares for each row, and item-item counts.
 
-A file of its own with every helper that its kernels call, because numba's cache does not notice a
-change in another file. All sums are float64 in one order: no BLAS, so no result depends on its
-threads or on which rows share a block. No bounds are checked, no threads are started here.
+Families and their settings are `als.py`'s and `ease.py`'s. All sums are float64 in one order: no BLAS,
+so no result depends on its threads or on which rows share a block. No bounds are checked, no threads
+are started here.
 """
 
 import numpy as np

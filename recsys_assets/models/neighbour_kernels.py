@@ -224,9 +224,11 @@ def cooccurrence_rows(
         neighbours = 0
         for at in range(occurrence_offsets[item], occurrence_offsets[item + 1]):
             if at + AHEAD < len(occurrences):  # the last ones are of the items to come
-                soon = occurrences[at + AHEAD]
-                for line in range(max(soon - window, 0), min(soon + window, len(items)), LINE):
+                soon, of = occurrences[at + AHEAD], owners[at + AHEAD]
+                stop = min(offsets[of + 1], soon + window + 1)
+                for line in range(max(offsets[of], soon - window), stop, LINE):
                     prefetch_to_read(items, line)
+                prefetch_to_read(items, stop - 1)
             here = occurrences[at]
             owner = owners[at]
             start = max(offsets[owner], here - window)

@@ -168,9 +168,8 @@ def fill_joint(
                 item = pool_items[row + 1]
                 low, high = play_offsets[item], play_offsets[item + 1]
                 for at in range(low, high, max(1, -(-(high - low) // MOST_WINDOWS))):
-                    place = plays[
-                        at
-                    ]  # two of five windows begin in one cache line, end in the next
+                    # Two of five windows begin in one cache line and end in the next.
+                    place = plays[at]
                     prefetch_to_read(play_artists, place - (play_edges[at] & EDGE))
                     prefetch_to_read(play_artists, place + (play_edges[at] >> EDGE_BITS))
             item = pool_items[row]

@@ -41,6 +41,7 @@ def test_order_names_and_sizes(tmp_path: Path):
         ("[]", "TypeError"),
         ('{"playlists": [{"name": "a", "tracks": [{"artist_name": "A"}]}]}', "'track_name'"),
         ('{"playlists": [{"name": "a", "tracks": [7]}]}', "TypeError"),
+        ('{"playlists": [{"name": null, "tracks": []}]}', "expected a text, found None"),
     ],
 )
 def test_what_is_no_slice_is_named(tmp_path: Path, text: str, found: str):
