@@ -35,5 +35,6 @@ def test_a_comparison_with_hit_rates_has_their_intervals():
     measured = {**figures, "hit_rate": {"value": 0.1, "playlists": 900.0}}
     # 1.96 * sqrt(0.1 * 0.9 / 900) = 0.0196
     table = _comparison("Set", {**found, "results": {"ours": measured}})
+    assert "peak / ours | hit rate @100, % (95 %) |\n|---|---|---|---|---|---|---|\n" in table
     assert "| ours | 2.0 | 3.0 | 1 | 1.00 | 1.00 | 10.0 (8.0 to 12.0), 900 playlists |" in table
     assert "hit rate" not in _comparison("Set", {**found, "results": {"ours": figures}})
